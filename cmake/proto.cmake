@@ -8,8 +8,10 @@ foreach(file ${proto_files})
   get_filename_component(stem ${file} NAME_WE)
   add_custom_command(
     OUTPUT ${proto_out}/${stem}.pb.cc ${proto_out}/${stem}.pb.h
-    COMMAND ${PROTOC} --cpp_out=lite:${proto_out} -I ${CMAKE_SOURCE_DIR}/src/image/proto ${file}
-    DEPENDS ${proto_files})
+    COMMAND ${PROTOC} --cpp_out=lite:${proto_out} --dependency_out=${proto_out}/${stem}.d
+      -I ${CMAKE_SOURCE_DIR}/src/image/proto ${file}
+    DEPENDS ${file}
+    DEPFILE ${proto_out}/${stem}.d)
   list(APPEND proto_sources ${proto_out}/${stem}.pb.cc)
 endforeach()
 add_library(cryo_proto STATIC ${proto_sources})
