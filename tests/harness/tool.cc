@@ -1,0 +1,85 @@
+#include "tests/harness/tool.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "tests/harness/text.h"
+
+namespace cryo::live {
+namespace {
+
+constexpr size_t kLinesOfLog = 30;
+
+// The error lines, and the last lines with what led to them.
+std::string telling_part(const std::string& log) {
+  const std::vector<std::string> lines = split_lines(log);
+  const size_t tail = lines.size() > kLinesOfLog ? lines.size() - kLinesOfLog : 0;
+  std::string result;
+  for (size_t i = 0; i < lines.size(); i++) {
+    if (i >= tail || lines[i].find("Error") != std::string::npos) result += "  " + lines[i] + "\n";
+  }
+  return result;
+}
+
+}  // namespace
+
+Tool tool_under_test() {
+  const char* path = getenv("CRYO_TOOL");
+  return {"cryo", path != nullptr ? path : CRYO_BINARY};
+}
+
+std::optional<Tool> peer() {
+  const char* path = getenv("CRYO_PEER");
+  Tool tool = {"criu", path != nullptr ? path : "/opt/peer/criu"};
+  if (access(tool.path.c_str(), X_OK) != 0) return std::nullopt;
+  return tool;
+}
+
+bool peer_is_required() { return getenv("CRYO_REQUIRE_PEER") != nullptr; }
+
+std::string ToolRun::report() const {
+  return fmt::format("{}\n{}\n{}{}", command, describe_wait_status(wait_status),
+                     telling_part(output), telling_part(log));
+}
+
+Result<ToolRun> run_tool(const Tool& tool, const std::string& command, const std::string& images,
+                         const Words& options, Deadline deadline, const Words& environment) {
+  const std::string log = images + "/" + command + ".log";
+  SpawnOptions spawn;
+  spawn.argv = {tool.path, command, "-D", images, "-v4", "-o", command + ".log"};
+  spawn.argv.insert(spawn.argv.end(), options.begin(), options.end());
+  spawn.environment = plain_environment();
+  spawn.environment.insert(spawn.environment.end(), environment.begin(), environment.end());
+  spawn.output = images + "/" + command + ".output";
+
+  ToolRun run;
+  for (const std::string& word : spawn.argv) run.command += (run.command.empty() ? "" : " ") + word;
+  Process process = TRY_IN(Process::spawn(spawn), "running {}", run.command);
+  Result<int> status = process.wait(deadline);
+  run.log = read_text(log);
+  run.output = read_text(spawn.output);
+  if (!status) {
+    return std::move(status).error().during(run.command + "\n" + telling_part(run.log));
+  }
+  run.wait_status = *status;
+  return run;
+}
+
+Result<ToolRun> dump(const Tool& tool, pid_t pid, const std::string& images, const Words& options,
+                     Deadline deadline) {
+  std::filesystem::create_directories(images);
+  Words all = {"-t", std::to_string(pid)};
+  all.insert(all.end(), options.begin(), options.end());
+  return run_tool(tool, "dump", images, all, deadline);
+}
+
+Result<ToolRun> restore(const Tool& tool, const std::string& images, const Words& options,
+                        Deadline deadline) {
+  Words all = {"--restore-detached"};
+  all.insert(all.end(), options.begin(), options.end());
+  return run_tool(tool, "restore", images, all, deadline);
+}
+
+}  // namespace cryo::live
