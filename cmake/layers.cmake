@@ -3,7 +3,8 @@ set(CRYO_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Werror)
 set(CRYO_LAYERS "" CACHE INTERNAL "layers so far")
 
 add_library(cryo_flags INTERFACE)
-target_include_directories(cryo_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+# -iquote, not -I: src/sys/signal.h must not stand in for the system's <sys/signal.h>.
+target_compile_options(cryo_flags INTERFACE "SHELL:-iquote ${CMAKE_SOURCE_DIR}/src")
 target_compile_definitions(cryo_flags INTERFACE _GNU_SOURCE CRYO_VERSION="${PROJECT_VERSION}")
 target_compile_options(cryo_flags INTERFACE
   ${CRYO_WARNINGS} $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions> -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
