@@ -1,0 +1,78 @@
+// The registers of one thread, as PTRACE_GETREGSET gives them. One class for every architecture:
+// the words are those of NT_PRSTATUS, the meaning is in src/arch/NAME/registers.cc.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace cryo::arch {
+
+// Why a task is on its way out of a system call that it had not finished (kernel: include/linux/errno.h).
+enum class Restart : uint8_t {
+  sys,            // -ERESTARTSYS: EINTR if a handler without SA_RESTART comes first
+  nointr,         // -ERESTARTNOINTR: always restarted
+  nohand,         // -ERESTARTNOHAND: EINTR if any handler comes first
+  restart_block,  // -ERESTART_RESTARTBLOCK: goes on with the time that is left (restart_syscall)
+};
+
+struct InterruptedCall {
+  uint64_t nr;
+  Restart restart;
+};
+
+class Registers {
+ public:
+  static constexpr size_t kMostWords = 40;
+
+  uint64_t ip() const;
+  uint64_t sp() const;
+  uint64_t flags() const;  // what user code can see of the processor's flags
+  int64_t result() const;  // of a system call that has just returned
+
+  // The call that the stop interrupted, if the kernel would still have to restart or fail it.
+  std::optional<InterruptedCall> interrupted_call() const;
+  // What another task needs to go on as this one would: the call starts again from its beginning or
+  // fails with EINTR if a handler comes first. The kernel decides when the task leaves an
+  // EVENT_STOP. Only a restart block is lost: it becomes a plain restart.
+  Registers for_another_task() const;
+
+  // Makes the task run `ip` when resumed, with `argument` as the first one and no call to restart.
+  void jump(uint64_t ip, uint64_t argument);
+  // Makes the task execute the system call instruction at `ip`.
+  void call(uint64_t ip, uint64_t nr, const std::array<uint64_t, 6>& arguments);
+  // For the thunk's way out: restart the interrupted call (see thunk.h).
+  void choose_restart();
+  void set_ip(uint64_t ip);
+  // The result of the system call that the task is stopped at the end of, or has been interrupted in.
+  void set_result(int64_t result);
+
+  bool is_compat() const;  // a 32-bit task
+
+  uint64_t word(size_t i) const { return words_[i]; }
+  void set_word(size_t i, uint64_t value) { words_[i] = value; }
+  std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(words_)); }
+  std::span<const std::byte> bytes() const { return std::as_bytes(std::span(words_)); }
+  static size_t size();  // bytes of NT_PRSTATUS that are in use
+
+ private:
+  std::array<uint64_t, kMostWords> words_{};
+};
+
+// All that ptrace can read and set of one thread's processor state.
+struct ThreadState {
+  Registers general;
+  std::vector<std::byte> extended;  // x86_64: NT_X86_XSTATE, in the layout of this host's CPU
+};
+
+// The register set note of the extended state, and the bytes it takes at most.
+uint32_t extended_state_note();
+size_t extended_state_room();
+
+// The instruction that enters the kernel, as bytes: to be found in the vDSO.
+std::span<const std::byte> syscall_instruction();
+
+}  // namespace cryo::arch

@@ -1,0 +1,76 @@
+#include "arch/registers.h"
+
+#include <elf.h>
+#include <sys/user.h>
+
+#include <cstddef>
+
+#include "arch/x86_64/xsave.h"
+
+namespace cryo::arch {
+namespace {
+
+#define WORD(field) (offsetof(user_regs_struct, field) / 8)
+
+constexpr int64_t kRestartSys = -512, kRestartNoIntr = -513, kRestartNoHand = -514, kRestartBlock = -516;
+
+}  // namespace
+
+static_assert(sizeof(user_regs_struct) <= Registers::kMostWords * 8);
+
+size_t Registers::size() { return sizeof(user_regs_struct); }
+
+uint64_t Registers::ip() const { return words_[WORD(rip)]; }
+uint64_t Registers::sp() const { return words_[WORD(rsp)]; }
+uint64_t Registers::flags() const { return words_[WORD(eflags)]; }
+int64_t Registers::result() const { return static_cast<int64_t>(words_[WORD(rax)]); }
+bool Registers::is_compat() const { return words_[WORD(cs)] == 0x23; }
+
+std::optional<InterruptedCall> Registers::interrupted_call() const {
+  if (static_cast<int64_t>(words_[WORD(orig_rax)]) < 0) return std::nullopt;
+  const uint64_t nr = words_[WORD(orig_rax)];
+  switch (result()) {
+    case kRestartSys: return InterruptedCall{nr, Restart::sys};
+    case kRestartNoIntr: return InterruptedCall{nr, Restart::nointr};
+    case kRestartNoHand: return InterruptedCall{nr, Restart::nohand};
+    case kRestartBlock: return InterruptedCall{nr, Restart::restart_block};
+    default: return std::nullopt;
+  }
+}
+
+Registers Registers::for_another_task() const {
+  Registers other = *this;
+  const std::optional<InterruptedCall> call = interrupted_call();
+  if (call && call->restart == Restart::restart_block) other.set_result(kRestartNoHand);
+  return other;
+}
+
+void Registers::jump(uint64_t ip, uint64_t argument) {
+  words_[WORD(rip)] = ip;
+  words_[WORD(rdi)] = argument;
+  words_[WORD(orig_rax)] = ~uint64_t{0};  // or the kernel would apply a restart to these registers
+}
+
+void Registers::call(uint64_t ip, uint64_t nr, const std::array<uint64_t, 6>& a) {
+  jump(ip, a[0]);
+  words_[WORD(rax)] = nr;
+  words_[WORD(rsi)] = a[1];
+  words_[WORD(rdx)] = a[2];
+  words_[WORD(r10)] = a[3];
+  words_[WORD(r8)] = a[4];
+  words_[WORD(r9)] = a[5];
+}
+
+void Registers::choose_restart() { words_[WORD(eflags)] &= ~uint64_t{1}; }
+void Registers::set_ip(uint64_t ip) { words_[WORD(rip)] = ip; }
+void Registers::set_result(int64_t result) { words_[WORD(rax)] = static_cast<uint64_t>(result); }
+
+uint32_t extended_state_note() { return NT_X86_XSTATE; }
+size_t extended_state_room() { return xsave::host_size(); }
+
+std::span<const std::byte> syscall_instruction() {
+  static constexpr std::byte kSyscall[] = {std::byte{0x0f}, std::byte{0x05}};
+  return kSyscall;
+}
+
+}  // namespace cryo::arch
