@@ -1,0 +1,242 @@
+#include "trace/tracer.h"
+
+#include <linux/elf.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <ctime>
+#include <set>
+
+#include "base/kill_point.h"
+#include "sys/file.h"
+#include "sys/ptrace.h"
+
+namespace cryo {
+namespace {
+
+constexpr int kEventStop = 128;  // PTRACE_EVENT_STOP
+
+uint64_t monotonic_ns() {
+  timespec now{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(now.tv_nsec);
+}
+
+Error died(Tid tid, sys::WaitStatus how) {
+  return Error::gone(fmt::format("task {} {}", tid, how.to_string()));
+}
+
+bool stops_the_group(int signal) {
+  return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
+int signal_to_deliver(sys::WaitStatus status) {
+  return status.signal_delivery_stop() ? status.stop_signal() : 0;
+}
+
+}  // namespace
+
+Result<void> Running::interrupt() const {
+  kill_point();
+  TRY(sys::ptrace_interrupt(tid_));
+  kill_point();
+  return {};
+}
+
+Result<Stopped> Running::wait_for_interrupt() && {
+  for (;;) {
+    const sys::WaitStatus status = TRY(tracer_->wait(tid_));
+    if (status.dead()) return died(tid_, status);
+    if (status.event() == kEventStop)
+      return Stopped(*tracer_, tid_, stops_the_group(status.stop_signal()) ? status.stop_signal() : 0);
+    // The interrupt stays requested while a signal is delivered first.
+    TRY(sys::ptrace_cont(tid_, signal_to_deliver(status)));
+  }
+}
+
+Result<void> Running::look_after() const {
+  const sys::WaitStatus status = TRY(tracer_->poll(tid_));
+  if (status.raw() == 0) return {};
+  if (status.dead()) return died(tid_, status);
+  return sys::ptrace_cont(tid_, signal_to_deliver(status));
+}
+
+Result<arch::Registers> Stopped::registers() const {
+  arch::Registers registers;
+  const std::span<std::byte> bytes = registers.bytes();
+  TRY(sys::ptrace_getregset(tid_, NT_PRSTATUS, bytes.data(), arch::Registers::size()));
+  return registers;
+}
+
+Result<void> Stopped::set_registers(const arch::Registers& registers) const {
+  kill_point();
+  TRY(sys::ptrace_setregset(tid_, NT_PRSTATUS, registers.bytes().data(), arch::Registers::size()));
+  kill_point();
+  return {};
+}
+
+Result<arch::ThreadState> Stopped::thread_state() const {
+  arch::ThreadState state;
+  state.general = TRY(registers());
+  state.extended.resize(arch::extended_state_room());
+  const size_t size = TRY(sys::ptrace_getregset(tid_, arch::extended_state_note(), state.extended.data(), state.extended.size()));
+  state.extended.resize(size);
+  return state;
+}
+
+Result<void> Stopped::set_thread_state(const arch::ThreadState& state) const {
+  TRY(sys::ptrace_setregset(tid_, arch::extended_state_note(), state.extended.data(), state.extended.size()));
+  return set_registers(state.general);
+}
+
+Result<sys::SigSet> Stopped::signal_mask() const { return sys::ptrace_getsigmask(tid_); }
+
+Result<void> Stopped::set_signal_mask(sys::SigSet mask) const {
+  kill_point();
+  TRY(sys::ptrace_setsigmask(tid_, mask));
+  kill_point();
+  return {};
+}
+
+Result<Running> Stopped::resume() && {
+  kill_point();
+  TRY(sys::ptrace_cont(tid_));
+  kill_point();
+  return Running(*tracer_, tid_);
+}
+
+Result<int64_t> Stopped::execute_call() const {
+  // To the entry of the call; a SIGSTOP, which no mask blocks, is let through on the way.
+  int deliver = 0;
+  for (;;) {
+    kill_point();
+    TRY(sys::ptrace_syscall(tid_, deliver));
+    kill_point();
+    const sys::WaitStatus status = TRY(tracer_->wait(tid_));
+    if (status.dead()) return died(tid_, status);
+    if (status.syscall_stop()) break;
+    deliver = signal_to_deliver(status);
+  }
+  // An interrupt that is requested now takes effect on the way back to user mode, behind the call: the task
+  // ends in an EVENT_STOP, from which alone the kernel can be trusted with restarts.
+  Running running(*tracer_, tid_);
+  TRY(running.interrupt());
+  kill_point();
+  TRY(sys::ptrace_cont(tid_));
+  kill_point();
+  const Stopped stopped = TRY(std::move(running).wait_for_interrupt());
+  const arch::Registers after = TRY(stopped.registers());
+  return after.result();
+}
+
+Result<void> Stopped::detach() && {
+  kill_point();
+  TRY(sys::ptrace_detach(tid_));
+  kill_point();
+  return {};
+}
+
+Result<Tracer> Tracer::create(uint64_t deadline_ns) {
+  const sys::SigSet old_mask = TRY(sys::rt_sigprocmask(SIG_SETMASK, sys::kAllSignals));
+  return Tracer(deadline_ns, old_mask);
+}
+
+Tracer::Tracer(Tracer&& other) noexcept
+    : deadline_ns_(other.deadline_ns_), old_mask_(other.old_mask_), active_(std::exchange(other.active_, false)) {}
+
+Tracer::~Tracer() {
+  if (active_) (void)sys::rt_sigprocmask(SIG_SETMASK, old_mask_);
+}
+
+Result<sys::WaitStatus> Tracer::poll(Tid tid) {
+  const std::optional<sys::Waited> waited = TRY(sys::wait4(tid.value, __WALL | WNOHANG));
+  return waited ? waited->status : sys::WaitStatus();
+}
+
+Result<sys::WaitStatus> Tracer::wait(Tid tid) {
+  for (;;) {
+    const sys::WaitStatus status = TRY(poll(tid));
+    if (status.raw() != 0) return status;
+    timespec left{3600, 0};
+    if (deadline_ns_ != 0) {
+      const uint64_t now = monotonic_ns();
+      if (now >= deadline_ns_)
+        return Error::os(ETIME, fmt::format("waiting for task {} to stop", tid))
+            .hint("the task may be in an uninterruptible sleep (state D); --timeout gives it longer");
+      left = {static_cast<time_t>((deadline_ns_ - now) / 1'000'000'000U), static_cast<long>((deadline_ns_ - now) % 1'000'000'000U)};
+    }
+    const sys::SigSet wanted = sys::sig_bit(SIGCHLD) | sys::sig_bit(SIGINT) | sys::sig_bit(SIGTERM);
+    const std::optional<siginfo_t> signal = TRY(sys::rt_sigtimedwait(wanted, &left));
+    if (signal && signal->si_signo != SIGCHLD)
+      return Error::os(EINTR, fmt::format("signal {} while waiting for task {}", signal->si_signo, tid));
+  }
+}
+
+Result<Running> Tracer::seize(Tid tid, unsigned options) {
+  kill_point();
+  TRY(sys::ptrace_seize(tid, options));
+  kill_point();
+  return Running(*this, tid);
+}
+
+namespace {
+
+struct Attached {
+  std::vector<Running> running;
+  std::vector<Stopped> stopped;
+};
+
+Result<bool> attach_new_threads(Tracer& tracer, Pid pid, FdRef proc, unsigned options, std::set<int32_t>& known, Attached& all) {
+  const std::vector<int32_t> tids = TRY(sys::list_numbers(proc, "task"));
+  for (const int32_t number : tids) {
+    if (!known.insert(number).second) continue;
+    Result<Running> running = tracer.seize(Tid{number}, options);
+    if (!running) {
+      // A thread that has ended since the directory was read is no loss; the leader is the process.
+      if (running.error().kind() == ErrorKind::gone && number != pid.value) continue;
+      return std::move(running).error().during(fmt::format("attaching to thread {}", number));
+    }
+    all.running.push_back(*running);
+    TRY(running->interrupt());
+  }
+  return !all.running.empty();
+}
+
+Result<void> stop_attached(Pid pid, Attached& all) {
+  while (!all.running.empty()) {
+    Running running = all.running.back();
+    Result<Stopped> stop = std::move(running).wait_for_interrupt();
+    if (!stop && (stop.error().kind() != ErrorKind::gone || running.tid().value == pid.value)) return std::move(stop).error();
+    all.running.pop_back();
+    if (stop) all.stopped.push_back(*stop);
+  }
+  return {};
+}
+
+// A task that does not stop cannot be detached; the kernel does it when we end.
+void let_go(Attached& all) {
+  for (Running& running : all.running) (void)sys::ptrace_detach(running.tid());
+  for (Stopped& stopped : all.stopped) (void)std::move(stopped).detach();
+}
+
+}  // namespace
+
+Result<std::vector<Stopped>> Tracer::freeze(Pid pid, FdRef proc, unsigned options) {
+  Attached all;
+  std::set<int32_t> known;
+  // A thread may have been made by one that was not stopped yet: look again until nothing new is there.
+  for (;;) {
+    Result<bool> found = attach_new_threads(*this, pid, proc, options, known, all);
+    Result<void> stopped = found ? stop_attached(pid, all) : Result<void>();
+    if (!found || !stopped) {
+      let_go(all);
+      return found ? std::move(stopped).error() : std::move(found).error();
+    }
+    if (!*found) break;
+  }
+  std::ranges::sort(all.stopped, {}, [pid](const Stopped& s) { return std::pair(s.tid().value != pid.value, s.tid().value); });
+  return std::move(all.stopped);
+}
+
+}  // namespace cryo
