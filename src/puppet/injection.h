@@ -1,0 +1,80 @@
+// Injection: puts a puppet into a stopped task and takes it out again, so that the task goes on unharmed
+// whenever the coordinator dies (docs/kernel-notes.md tells why each order is what it is).
+//
+// In:  registers first (to the thunk), then the signal mask. Out: mask first, then registers.
+// No code of the task is overwritten, no fd, path or namespace of it is used: the thunk lies in the zero tail
+// of the vDSO image, the area comes from one remote mmap and is opened through /proc/PID/map_files.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "arch/thunk.h"
+#include "puppet/puppet.h"
+
+namespace cryo {
+
+// A thread at the stop: what has to be given back.
+struct FrozenThread {
+  Stopped task;
+  arch::ThreadState state;
+  sys::SigSet mask;
+};
+
+struct AddressRange {
+  uint64_t start, end;
+};
+
+// Where in the task's memory an injection goes.
+struct InjectionSite {
+  uint64_t thunks;       // zero bytes in an executable mapping
+  uint64_t thunk_count;  // how many fit
+  uint64_t hole;         // unmapped, room for the area
+  // Finds both. `mapped` is sorted; `vdso` is its image; `mem` is /proc/PID/mem.
+  // Errors: unsupported when there is no room.
+  static Result<InjectionSite> find(std::span<const AddressRange> mapped, AddressRange vdso, FdRef mem, uint64_t area_size);
+};
+
+class Injection {
+ public:
+  // `proc` and `mem` (/proc/PID, /proc/PID/mem read-write) must outlive the injection, as must the tracer and `life`.
+  // On failure the leader is as it was, and still stopped.
+  static Result<Injection> inject(const FrozenThread& leader, const InjectionSite& site, FdRef proc, FdRef mem,
+                                  CoordinatorLife& life, uint64_t deadline_s);
+  Injection(Injection&&) noexcept;
+  Injection& operator=(Injection&&) = delete;
+  ~Injection();  // cures if cure() was not called
+
+  Puppet& leader() { return *puppet_; }
+
+  // Runs a batch in each of `threads` (not the leader), several at a time, and hands over what each answered.
+  // `make` and `take` get the index in `threads`.
+  Result<void> run_in_threads(std::span<const FrozenThread> threads, const std::function<Batch(size_t)>& make,
+                              const std::function<Result<void>(size_t, const Outcome&)>& take);
+
+  // Gives the leader everything back. It is then stopped as before.
+  Result<void> cure() &&;
+
+ private:
+  struct Peer;
+  Injection(const FrozenThread& leader, const InjectionSite& site, FdRef mem, CoordinatorLife& life);
+  static AreaLayout layout();
+  Result<void> write_thunk(size_t index, const arch::Thunk& thunk) const;
+  Result<void> map_area(FdRef proc, uint64_t deadline_s);
+  Result<void> start();
+  Result<void> enter(Peer& peer, const FrozenThread& thread, const Batch& batch);
+  Result<void> leave(Peer& peer);
+  Result<void> take_out();
+
+  const FrozenThread* frozen_;
+  InjectionSite site_;
+  FdRef mem_;
+  CoordinatorLife* life_;
+  arch::Thunk thunk_;
+  std::unique_ptr<Area> area_;
+  std::unique_ptr<Puppet> puppet_;
+  bool in_ = false;
+};
+
+}  // namespace cryo
