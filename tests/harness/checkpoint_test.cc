@@ -24,7 +24,7 @@ std::string reason_to_skip(const Traits& traits, const Variant& variant) {
     }
   }
   if (!variant.by_cryo_alone() && !peer()) {
-    return "CRIU is not installed (tools/install-peer-criu; CRYO_PEER names another place)";
+    return "CRIU is not installed (./dev peer does it; CRYO_PEER names another place)";
   }
   return {};
 }

@@ -32,7 +32,7 @@ Tool tool_under_test() {
 
 std::optional<Tool> peer() {
   const char* path = getenv("CRYO_PEER");
-  Tool tool = {"criu", path != nullptr ? path : "/opt/peer/criu"};
+  Tool tool = {"criu", path != nullptr ? path : CRYO_SOURCE_DIR "/build/peer/criu"};
   if (access(tool.path.c_str(), X_OK) != 0) return std::nullopt;
   return tool;
 }
