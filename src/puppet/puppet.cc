@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "arch/pause.h"
 #include "base/kill_point.h"
 #include "sys/futex.h"
 
@@ -13,14 +14,6 @@ constexpr int kSpins = 3000;                          // some 50 us: sleeping an
 constexpr timespec kLookAfter{0, 50'000'000};         // a task that dies or is stopped wakes no futex
 
 std::atomic_ref<uint32_t> atomic(uint32_t& word) { return std::atomic_ref(word); }
-
-void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-#endif
-}
 
 }  // namespace
 
@@ -46,7 +39,7 @@ Result<void> Puppet::wait_until_done(uint32_t number) {
   puppet_slot& slot = area_->slot(slot_);
   for (int spin = 0; spin < kSpins; ++spin) {
     if (atomic(slot.done).load() == number) return {};
-    pause();
+    cpu_pause();
   }
   atomic(slot.waited).store(1);
   for (;;) {
