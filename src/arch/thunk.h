@@ -17,10 +17,10 @@
 namespace cryo::arch {
 
 struct ThunkSpec {
-  Registers registers;     // at the stop
-  uint64_t mask;           // signal mask
-  uint64_t address;        // where the thunk will lie
-  uint64_t area = 0;       // leader: what to unmap
+  Registers registers;  // at the stop
+  uint64_t mask;        // signal mask
+  uint64_t address;     // where the thunk will lie
+  uint64_t area = 0;    // leader: what to unmap
   uint64_t area_size = 0;
   uint64_t peer_word = 0;  // peer: the 32-bit word to clear; 0 in a leader's thunk
 };
@@ -28,7 +28,8 @@ struct ThunkSpec {
 struct Thunk {
   std::vector<std::byte> code;
   size_t unmap_call = 0;  // a leader's: offset of the munmap instruction on the way out
-  size_t leave = 0;  // offset of the way out; carry flag set (x86_64) means EINTR. At offset 0: a system call first
+  size_t leave =
+      0;  // offset of the way out; carry flag set (x86_64) means EINTR. At offset 0: a system call first
 };
 
 Thunk build_thunk(const ThunkSpec& spec);

@@ -16,10 +16,10 @@ struct Id {
   friend constexpr auto operator<=>(const Id&, const Id&) = default;
 };
 
-using Pid = Id<struct PidTag, int32_t>;          // thread group id
-using Tid = Id<struct TidTag, int32_t>;          // one task of a thread group
-using FdNo = Id<struct FdNoTag, int32_t>;        // a number in some task's fd table
-using FileId = Id<struct FileIdTag, uint32_t>;   // an open file description in the images
+using Pid = Id<struct PidTag, int32_t>;         // thread group id
+using Tid = Id<struct TidTag, int32_t>;         // one task of a thread group
+using FdNo = Id<struct FdNoTag, int32_t>;       // a number in some task's fd table
+using FileId = Id<struct FileIdTag, uint32_t>;  // an open file description in the images
 
 constexpr Tid leader_of(Pid pid) { return Tid{pid.value}; }
 

@@ -1,8 +1,8 @@
 #include "base/kill_point.h"
 
+#include <unistd.h>
 #include <csignal>
 #include <cstdlib>
-#include <unistd.h>
 
 namespace cryo {
 namespace {

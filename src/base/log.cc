@@ -1,7 +1,7 @@
 #include "base/log.h"
 
-#include <ctime>
 #include <unistd.h>
+#include <ctime>
 
 namespace cryo {
 namespace {
@@ -52,8 +52,10 @@ std::string Log::prefix() const {
 
 void Log::error(const Error& error) {
   line(LogLevel::error, error.message(), error.file(), error.line());
-  for (const std::string& context : error.trail()) line(LogLevel::error, "  while " + context, error.file(), error.line());
-  if (!error.advice().empty()) line(LogLevel::error, "  hint: " + error.advice(), error.file(), error.line());
+  for (const std::string& context : error.trail())
+    line(LogLevel::error, "  while " + context, error.file(), error.line());
+  if (!error.advice().empty())
+    line(LogLevel::error, "  hint: " + error.advice(), error.file(), error.line());
 }
 
 void Log::line(LogLevel level, std::string_view text, const char* file, int number) {

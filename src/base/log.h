@@ -22,8 +22,8 @@ enum class LogLevel : uint8_t { message = 0, error = 1, warn = 2, info = 3, debu
 
 class Log {
  public:
-  Log();                       // level warn, unopened: lines are kept (at most 64 KiB)
-  explicit Log(FdRef sink);    // open from the start; does not own the descriptor
+  Log();                     // level warn, unopened: lines are kept (at most 64 KiB)
+  explicit Log(FdRef sink);  // open from the start; does not own the descriptor
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -42,13 +42,21 @@ class Log {
   // An Error with its trail and hint, as one Error line per line of text.
   void error(const Error& error);
   template <class... A>
-  void error(fmt::format_string<A...> f, A&&... a) { line(LogLevel::error, fmt::format(f, std::forward<A>(a)...)); }
+  void error(fmt::format_string<A...> f, A&&... a) {
+    line(LogLevel::error, fmt::format(f, std::forward<A>(a)...));
+  }
   template <class... A>
-  void warn(fmt::format_string<A...> f, A&&... a) { if (enabled(LogLevel::warn)) line(LogLevel::warn, fmt::format(f, std::forward<A>(a)...)); }
+  void warn(fmt::format_string<A...> f, A&&... a) {
+    if (enabled(LogLevel::warn)) line(LogLevel::warn, fmt::format(f, std::forward<A>(a)...));
+  }
   template <class... A>
-  void info(fmt::format_string<A...> f, A&&... a) { if (enabled(LogLevel::info)) line(LogLevel::info, fmt::format(f, std::forward<A>(a)...)); }
+  void info(fmt::format_string<A...> f, A&&... a) {
+    if (enabled(LogLevel::info)) line(LogLevel::info, fmt::format(f, std::forward<A>(a)...));
+  }
   template <class... A>
-  void debug(fmt::format_string<A...> f, A&&... a) { if (enabled(LogLevel::debug)) line(LogLevel::debug, fmt::format(f, std::forward<A>(a)...)); }
+  void debug(fmt::format_string<A...> f, A&&... a) {
+    if (enabled(LogLevel::debug)) line(LogLevel::debug, fmt::format(f, std::forward<A>(a)...));
+  }
 
  private:
   void line(LogLevel level, std::string_view text, const char* file = "cryo", int line = 0);

@@ -18,7 +18,8 @@ ErrorKind kind_of(int err) {
 // The path from src/ on: the same in every build tree.
 const char* short_file(const char* file) {
   const char* found = nullptr;
-  for (const char* at = std::strstr(file, "src/"); at != nullptr; at = std::strstr(at + 1, "src/")) found = at + 4;
+  for (const char* at = std::strstr(file, "src/"); at != nullptr; at = std::strstr(at + 1, "src/"))
+    found = at + 4;
   return found != nullptr ? found : file;
 }
 
@@ -26,7 +27,8 @@ const char* short_file(const char* file) {
 
 Error Error::os(int err, std::string what, const char* file, int line) {
   const char* name = strerrorname_np(err);
-  what += fmt::format(": {} ({})", strerrordesc_np(err) != nullptr ? strerrordesc_np(err) : "unknown error",
+  what += fmt::format(": {} ({})",
+                      strerrordesc_np(err) != nullptr ? strerrordesc_np(err) : "unknown error",
                       name != nullptr ? name : "?");
   return Error({kind_of(err), err, line, short_file(file), std::move(what), {}, {}});
 }
@@ -66,7 +68,8 @@ std::string Error::to_string() const {
 }
 
 void check_failed(const char* what, const char* file, int line) {
-  (void)std::fprintf(stderr, "cryo: bug: %s does not hold at %s:%d\n", what, short_file(file), line);
+  (void)std::fprintf(stderr, "cryo: bug: %s does not hold at %s:%d\n", what, short_file(file),
+                     line);
   std::abort();
 }
 

@@ -84,23 +84,41 @@ template <class T = void>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}     // NOLINT: implicit, as in std::expected
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {
+  }  // NOLINT: implicit, as in std::expected
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
   template <class U>
-    requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::decay_t<U>, T> &&
-             !std::is_same_v<std::decay_t<U>, Error> && !std::is_same_v<std::decay_t<U>, Result>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT
+  requires(std::is_constructible_v<T, U&&> && !std::is_same_v<std::decay_t<U>, T> &&
+           !std::is_same_v<std::decay_t<U>, Error> && !std::is_same_v<std::decay_t<U>, Result>)
+      Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT
 
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
-  T& value() & { CHECK(has_value()); return *std::get_if<0>(&state_); }
-  const T& value() const& { CHECK(has_value()); return *std::get_if<0>(&state_); }
-  T value() && { CHECK(has_value()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    CHECK(has_value());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    CHECK(has_value());
+    return *std::get_if<0>(&state_);
+  }
+  T value() && {
+    CHECK(has_value());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T* operator->() { return &value(); }
   T& operator*() & { return value(); }
   T value_or(T fallback) && { return has_value() ? std::move(*this).value() : std::move(fallback); }
-  const Error& error() const& { CHECK(!has_value()); return *std::get_if<1>(&state_); }
-  Error error() && { CHECK(!has_value()); return std::move(*std::get_if<1>(&state_)); }
+  const Error& error() const& {
+    CHECK(!has_value());
+    return *std::get_if<1>(&state_);
+  }
+  Error error() && {
+    CHECK(!has_value());
+    return std::move(*std::get_if<1>(&state_));
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -115,8 +133,14 @@ class [[nodiscard]] Result<void> {
   bool has_value() const { return error_.index() == 0; }
   explicit operator bool() const { return has_value(); }
   void value() const { CHECK(has_value()); }
-  const Error& error() const& { CHECK(!has_value()); return *std::get_if<1>(&error_); }
-  Error error() && { CHECK(!has_value()); return std::move(*std::get_if<1>(&error_)); }
+  const Error& error() const& {
+    CHECK(!has_value());
+    return *std::get_if<1>(&error_);
+  }
+  Error error() && {
+    CHECK(!has_value());
+    return std::move(*std::get_if<1>(&error_));
+  }
 
  private:
   std::variant<std::monostate, Error> error_;
@@ -125,19 +149,21 @@ class [[nodiscard]] Result<void> {
 }  // namespace cryo
 
 // The value, or return the error from this function. Only as a whole initialiser or statement.
-#define TRY(...)                                                                  \
-  __extension__({                                                                 \
-    auto try_result_ = (__VA_ARGS__);                                             \
-    if (!try_result_) [[unlikely]] { return std::move(try_result_).error(); }     \
-    std::move(try_result_).value();                                               \
+#define TRY(...)                             \
+  __extension__({                            \
+    auto try_result_ = (__VA_ARGS__);        \
+    if (!try_result_) [[unlikely]] {         \
+      return std::move(try_result_).error(); \
+    }                                        \
+    std::move(try_result_).value();          \
   })
 
 // The same, adding "while <format>" to the trail. The text is formatted only on failure.
-#define TRY_IN(expression, ...)                                                             \
-  __extension__({                                                                           \
-    auto try_result_ = (expression);                                                        \
-    if (!try_result_) [[unlikely]] {                                                        \
-      return std::move(try_result_).error().during(::fmt::format(__VA_ARGS__));             \
-    }                                                                                       \
-    std::move(try_result_).value();                                                         \
+#define TRY_IN(expression, ...)                                                 \
+  __extension__({                                                               \
+    auto try_result_ = (expression);                                            \
+    if (!try_result_) [[unlikely]] {                                            \
+      return std::move(try_result_).error().during(::fmt::format(__VA_ARGS__)); \
+    }                                                                           \
+    std::move(try_result_).value();                                             \
   })

@@ -2,7 +2,9 @@
 
 namespace cryo {
 
-Result<RestoreReport> restore(const RestoreOptions&, Job&) { return Error::unsupported("restore is not there yet"); }
+Result<RestoreReport> restore(const RestoreOptions&, Job&) {
+  return Error::unsupported("restore is not there yet");
+}
 
 Result<std::string> explain_restore(const RestoreOptions&, Job&) {
   return Error::unsupported("restore --explain is not there yet");

@@ -59,11 +59,11 @@ struct CommonOptions {
   std::vector<std::string> action_scripts;  // --action-script, in the order given
   CpuCap cpu_cap;                           // --cpu-cap
   FileValidation file_validation = FileValidation::build_id;
-  std::string root;                         // -r: "" is "/"
-  bool shell_job = false;                   // -j: an outside session, process group and terminal are fine
-  bool display_stats = false;               // --display-stats
-  bool unprivileged = false;                // --unprivileged: CAP_CHECKPOINT_RESTORE is enough
-  bool explain = false;                     // --explain: say what would be done; touch nothing
+  std::string root;            // -r: "" is "/"
+  bool shell_job = false;      // -j: an outside session, process group and terminal are fine
+  bool display_stats = false;  // --display-stats
+  bool unprivileged = false;   // --unprivileged: CAP_CHECKPOINT_RESTORE is enough
+  bool explain = false;        // --explain: say what would be done; touch nothing
 
   std::vector<ExternalFile> external_files;  // --external file[...]
   std::vector<ExternalTty> external_ttys;    // --external tty[...]
@@ -73,20 +73,21 @@ struct CommonOptions {
 enum class FinalState : uint8_t { killed, running, stopped };
 
 struct DumpOptions : CommonOptions {
-  Pid tree;                                      // -t
-  FinalState final_state = FinalState::killed;   // -R, -s; the last one given counts
-  uint32_t timeout_s = 10;                       // --timeout, of freezing and collecting; 0 is none
-  bool link_remap = false;                       // --link-remap: temporary links to removed names are fine
-  uint64_t ghost_limit = 1U << 20U;              // --ghost-limit: bytes on disk of one removed file
+  Pid tree;                                     // -t
+  FinalState final_state = FinalState::killed;  // -R, -s; the last one given counts
+  uint32_t timeout_s = 10;                      // --timeout, of freezing and collecting; 0 is none
+  bool link_remap = false;           // --link-remap: temporary links to removed names are fine
+  uint64_t ghost_limit = 1U << 20U;  // --ghost-limit: bytes on disk of one removed file
 };
 
 struct RestoreOptions : CommonOptions {
-  bool detached = false;              // -d: return once the tasks run
-  bool sibling = false;               // -S: the root task is the child of our parent (only with -d)
-  bool leave_stopped = false;         // -s
-  bool log_pid = false;               // --log-pid: one log LOG.PID a task (only with -o)
-  bool skip_file_rwx_check = false;   // --skip-file-rwx-check: other permission bits are no difference
-  std::string pidfile;                // --pidfile, of the root task, relative to the work directory
+  bool detached = false;       // -d: return once the tasks run
+  bool sibling = false;        // -S: the root task is the child of our parent (only with -d)
+  bool leave_stopped = false;  // -s
+  bool log_pid = false;        // --log-pid: one log LOG.PID a task (only with -o)
+  bool skip_file_rwx_check =
+      false;            // --skip-file-rwx-check: other permission bits are no difference
+  std::string pidfile;  // --pidfile, of the root task, relative to the work directory
   std::vector<InheritFd> inherit_fds;  // --inherit-fd
   // --exec-cmd: what we become after the restore, as the parent of the tree. Empty without the option.
   std::vector<std::string> exec_cmd;

@@ -10,10 +10,10 @@
 namespace cryo {
 
 struct DumpReport {
-  uint64_t freezing_us = 0;   // from the first freeze to the last task frozen
-  uint64_t frozen_us = 0;     // from the first task frozen until they go on or die
-  uint64_t memdump_us = 0;    // taking memory out of the tasks
-  uint64_t memwrite_us = 0;   // writing it to the images, as far as that is apart
+  uint64_t freezing_us = 0;  // from the first freeze to the last task frozen
+  uint64_t frozen_us = 0;    // from the first task frozen until they go on or die
+  uint64_t memdump_us = 0;   // taking memory out of the tasks
+  uint64_t memwrite_us = 0;  // writing it to the images, as far as that is apart
   uint64_t pages_scanned = 0;
   uint64_t pages_skipped_parent = 0;
   uint64_t pages_written = 0;
@@ -33,8 +33,8 @@ struct RestoreReport {
   uint64_t pages_compared = 0;     // with those of the parent task
   uint64_t pages_skipped_cow = 0;  // inherited from it
   uint64_t pages_restored = 0;
-  uint64_t forking_us = 0;         // making the tasks
-  uint64_t restore_us = 0;         // everything
+  uint64_t forking_us = 0;  // making the tasks
+  uint64_t restore_us = 0;  // everything
 
   Pid root;  // as the host sees it
   uint32_t tasks = 0;

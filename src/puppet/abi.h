@@ -18,11 +18,11 @@
 
 enum {
   PUPPET_RESULT_IS_FD = 1, /* success adds the result to the undo list */
-  PUPPET_FDS_AT_ARG = 2,   /* success adds the ints that arg[fds_arg] points at: socketpair, pipe2 */
-  PUPPET_CLOSES_FD = 4,    /* success takes arg[0] off the undo list */
-  PUPPET_SPAWN = 8,        /* clone3 whose child runs the slot at arg[2] */
-  PUPPET_NO_REPLY = 16,    /* does not return; the batch counts as done before the call is made */
-  PUPPET_COMPAT = 32,      /* by the 32-bit entry (x86_64: int 0x80) */
+  PUPPET_FDS_AT_ARG = 2, /* success adds the ints that arg[fds_arg] points at: socketpair, pipe2 */
+  PUPPET_CLOSES_FD = 4,  /* success takes arg[0] off the undo list */
+  PUPPET_SPAWN = 8,      /* clone3 whose child runs the slot at arg[2] */
+  PUPPET_NO_REPLY = 16,  /* does not return; the batch counts as done before the call is made */
+  PUPPET_COMPAT = 32,    /* by the 32-bit entry (x86_64: int 0x80) */
 };
 
 enum {
@@ -48,18 +48,20 @@ enum {
   PUPPET_NOT_IN_SYSCALL = 0,
   PUPPET_RESTART_SYS = 1,    /* -ERESTARTSYS: a handler without SA_RESTART makes it EINTR */
   PUPPET_RESTART_NOINTR = 2, /* -ERESTARTNOINTR: always restarts */
-  PUPPET_RESTART_NOHAND = 3, /* -ERESTARTNOHAND, -ERESTART_RESTARTBLOCK: any handler makes it EINTR */
+  PUPPET_RESTART_NOHAND =
+      3, /* -ERESTARTNOHAND, -ERESTART_RESTARTBLOCK: any handler makes it EINTR */
 };
 
 struct puppet_slot {
-  uint32_t posted;   /* futex: number of the last batch posted (coordinator) */
-  uint32_t asleep;   /* the puppet sleeps on `posted` */
-  uint32_t done;     /* futex: number of the last batch finished (puppet) */
-  uint32_t waited;   /* the coordinator sleeps on `done` */
-  uint64_t calls;    /* struct puppet_call[] of the batch posted */
-  uint32_t count;    /* calls in it */
-  uint32_t finished; /* how many gave an expected result; < count: calls[finished] is the surprise */
-  uint64_t area;     /* struct puppet_area, where the puppet sees it */
+  uint32_t posted; /* futex: number of the last batch posted (coordinator) */
+  uint32_t asleep; /* the puppet sleeps on `posted` */
+  uint32_t done;   /* futex: number of the last batch finished (puppet) */
+  uint32_t waited; /* the coordinator sleeps on `done` */
+  uint64_t calls;  /* struct puppet_call[] of the batch posted */
+  uint32_t count;  /* calls in it */
+  uint32_t
+      finished;  /* how many gave an expected result; < count: calls[finished] is the surprise */
+  uint64_t area; /* struct puppet_area, where the puppet sees it */
   uint32_t on_death; /* PUPPET_HEAL, PUPPET_EXIT */
   uint32_t is_peer;  /* another slot unmaps the area: this one only leaves */
   uint32_t spins;    /* how often to look at `posted` before sleeping */
@@ -80,8 +82,11 @@ struct puppet_area {
   uint64_t robust_node; /* struct robust_list of the coordinator: its own addresses */
   uint32_t coordinator; /* the word */
   uint32_t unused;
-  uint64_t deadline_s; /* CLOCK_MONOTONIC: a coordinator that is silent until then counts as dead; 0: never */
-  uint32_t peer_inside[PUPPET_MOST_PEERS]; /* set on entry; cleared by the peer's thunk, outside the area */
+  uint64_t
+      deadline_s; /* CLOCK_MONOTONIC: a coordinator that is silent until then counts as dead; 0: never */
+  uint32_t peer_inside
+      [PUPPET_MOST_PEERS]; /* set on entry; cleared by the peer's thunk, outside the area */
 };
-PUPPET_ASSERT(offsetof(struct puppet_area, coordinator) == 8, "distance between robust node and word");
+PUPPET_ASSERT(offsetof(struct puppet_area, coordinator) == 8,
+              "distance between robust node and word");
 PUPPET_ASSERT(offsetof(struct puppet_slot, stack) == 80, "entry.S loads it");

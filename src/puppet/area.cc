@@ -65,7 +65,9 @@ Result<CoordinatorLife> CoordinatorLife::begin() {
 }
 
 CoordinatorLife::CoordinatorLife(CoordinatorLife&& other) noexcept
-    : head_(std::exchange(other.head_, nullptr)), old_head_(other.old_head_), old_length_(other.old_length_) {}
+    : head_(std::exchange(other.head_, nullptr)),
+      old_head_(other.old_head_),
+      old_length_(other.old_length_) {}
 
 CoordinatorLife::~CoordinatorLife() {
   if (head_ == nullptr) return;
@@ -83,7 +85,8 @@ void CoordinatorLife::add(const Area& area) {
 
 void CoordinatorLife::remove(const Area& area) {
   const uint64_t node = reinterpret_cast<uint64_t>(&area.header().robust_node);
-  for (uint64_t* link = &head_->first; *link != reinterpret_cast<uint64_t>(head_); link = reinterpret_cast<uint64_t*>(*link)) {
+  for (uint64_t* link = &head_->first; *link != reinterpret_cast<uint64_t>(head_);
+       link = reinterpret_cast<uint64_t*>(*link)) {
     if (*link != node) continue;
     *link = area.header().robust_node;
     return;

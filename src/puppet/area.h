@@ -34,8 +34,12 @@ class Area {
   Area(sys::Mapping local, uint64_t remote, const AreaLayout& layout);
 
   puppet_area& header() const { return *at<puppet_area>(0); }
-  puppet_slot& slot(uint32_t i) const { return *at<puppet_slot>(layout_.slots_offset() + i * layout_.slot_stride); }
-  uint64_t slot_address(uint32_t i) const { return remote_ + layout_.slots_offset() + i * layout_.slot_stride; }
+  puppet_slot& slot(uint32_t i) const {
+    return *at<puppet_slot>(layout_.slots_offset() + i * layout_.slot_stride);
+  }
+  uint64_t slot_address(uint32_t i) const {
+    return remote_ + layout_.slots_offset() + i * layout_.slot_stride;
+  }
   uint64_t entry() const;  // of the loop, in the task
   uint64_t remote() const { return remote_; }
   uint64_t remote_of(const void* local) const;
@@ -70,7 +74,8 @@ class CoordinatorLife {
 
  private:
   struct Head;
-  CoordinatorLife(Head* head, uint64_t old_head, uint64_t old_length) : head_(head), old_head_(old_head), old_length_(old_length) {}
+  CoordinatorLife(Head* head, uint64_t old_head, uint64_t old_length)
+      : head_(head), old_head_(old_head), old_length_(old_length) {}
   Head* head_;
   uint64_t old_head_, old_length_;
 };

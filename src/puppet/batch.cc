@@ -75,14 +75,18 @@ std::string Batch::describe(uint32_t call) const {
   const puppet_call& c = calls_.at(call);
   std::string text = fmt::format("{}(", syscall_name(c.nr));
   for (unsigned i = 0; i < 6; ++i) {
-    if ((data_arguments_[call] >> i & 1) != 0) text += fmt::format("{}&data[{}]", i ? ", " : "", c.arg[i]);
-    else if (c.arg[i] < 4096 || c.arg[i] > UINT64_MAX - 4096) text += fmt::format("{}{}", i ? ", " : "", static_cast<int64_t>(c.arg[i]));
-    else text += fmt::format("{}{:#x}", i ? ", " : "", c.arg[i]);
+    if ((data_arguments_[call] >> i & 1) != 0)
+      text += fmt::format("{}&data[{}]", i ? ", " : "", c.arg[i]);
+    else if (c.arg[i] < 4096 || c.arg[i] > UINT64_MAX - 4096)
+      text += fmt::format("{}{}", i ? ", " : "", static_cast<int64_t>(c.arg[i]));
+    else
+      text += fmt::format("{}{:#x}", i ? ", " : "", c.arg[i]);
   }
   return text + ")";
 }
 
-void Batch::load(std::span<std::byte> memory, uint64_t at, uint64_t slots_at, uint64_t slot_stride) const {
+void Batch::load(std::span<std::byte> memory, uint64_t at, uint64_t slots_at,
+                 uint64_t slot_stride) const {
   CHECK(memory.size() >= bytes());
   const uint64_t data_at = at + data_start();
   std::memcpy(memory.data(), calls_.data(), data_start());
@@ -91,7 +95,8 @@ void Batch::load(std::span<std::byte> memory, uint64_t at, uint64_t slots_at, ui
     puppet_call* loaded = reinterpret_cast<puppet_call*>(memory.data()) + i;
     for (unsigned n = 0; n < 6; ++n)
       if ((data_arguments_[i] >> n & 1) != 0) loaded->arg[n] += data_at;
-    if ((loaded->flags & PUPPET_SPAWN) != 0) loaded->arg[2] = slots_at + loaded->arg[2] * slot_stride;
+    if ((loaded->flags & PUPPET_SPAWN) != 0)
+      loaded->arg[2] = slots_at + loaded->arg[2] * slot_stride;
   }
   for (const Pointer& pointer : pointers_) {
     const uint64_t address = data_at + pointer.target;
@@ -108,8 +113,11 @@ Error unexpected_answer(const Batch& batch, const Outcome& outcome, const char* 
   const uint32_t at = outcome.finished();
   const int64_t result = outcome.result(at);
   if (result < 0 && result > -4096)
-    return Error::os(static_cast<int>(-result), fmt::format("in the task: {}", batch.describe(at)), file, line);
-  return Error::of(ErrorKind::os, fmt::format("in the task: {} answered {:#x}", batch.describe(at), result), file, line);
+    return Error::os(static_cast<int>(-result), fmt::format("in the task: {}", batch.describe(at)),
+                     file, line);
+  return Error::of(ErrorKind::os,
+                   fmt::format("in the task: {} answered {:#x}", batch.describe(at), result), file,
+                   line);
 }
 
 Result<Outcome> SyscallRunner::run_all(const Batch& batch) {

@@ -28,8 +28,10 @@ struct Data {
 class Argument {
  public:
   template <class T>
-    requires(std::is_integral_v<T>)
-  Argument(T value) : value_(static_cast<uint64_t>(static_cast<std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>(value))) {}  // NOLINT: implicit
+  requires(std::is_integral_v<T>) Argument(T value)
+      : value_(static_cast<uint64_t>(
+            static_cast<std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>(value))) {
+  }                                                             // NOLINT: implicit
   Argument(Data data) : value_(data.offset), is_data_(true) {}  // NOLINT
   uint64_t value() const { return value_; }
   bool is_data() const { return is_data_; }
@@ -53,7 +55,8 @@ class Batch {
   Batch& any_result() { return expect(INT64_MIN, INT64_MAX); }
   Batch& result_is_fd() { return flag(PUPPET_RESULT_IS_FD); }
   Batch& closes_fd() { return flag(PUPPET_CLOSES_FD); }
-  Batch& fds_at(unsigned argument, unsigned count);  // the call writes `count` fds there: undone on death
+  Batch& fds_at(unsigned argument,
+                unsigned count);  // the call writes `count` fds there: undone on death
   Batch& no_reply() { return flag(PUPPET_NO_REPLY); }
   Batch& compat() { return flag(PUPPET_COMPAT); }
   // clone3 whose child is the puppet of slot `slot`.
@@ -63,20 +66,23 @@ class Batch {
   Data put(std::span<const std::byte> bytes);
   Data put_string(std::string_view text);  // with its final zero
   template <class T>
-    requires(std::is_trivially_copyable_v<T> && !std::is_convertible_v<T, std::string_view>)
-  Data put(const T& value) { return put(std::as_bytes(std::span(&value, 1))); }
+  requires(std::is_trivially_copyable_v<T> && !std::is_convertible_v<T, std::string_view>) Data
+      put(const T& value) {
+    return put(std::as_bytes(std::span(&value, 1)));
+  }
   Data reserve(uint64_t size);  // zeros
   // Makes the 8 bytes at data + offset the address of `target`, once it is known where the batch lies.
   void point(Data data, uint64_t offset, Data target);
 
   uint32_t size() const { return static_cast<uint32_t>(calls_.size()); }
   bool empty() const { return calls_.empty(); }
-  uint64_t bytes() const;  // what it takes in the shared area
+  uint64_t bytes() const;                     // what it takes in the shared area
   std::string describe(uint32_t call) const;  // "mmap(0x7f.., 4096, 3, 50, -1, 0)"
 
   // Writes calls and data, `at` being where the first byte will be seen by the puppet.
   // Precondition: memory.size() >= bytes().
-  void load(std::span<std::byte> memory, uint64_t at, uint64_t slots_at, uint64_t slot_stride) const;
+  void load(std::span<std::byte> memory, uint64_t at, uint64_t slots_at,
+            uint64_t slot_stride) const;
   uint64_t data_start() const { return calls_.size() * sizeof(puppet_call); }
   uint64_t data_size() const { return data_.size(); }
 
@@ -105,8 +111,8 @@ class Outcome {
   int64_t result(uint32_t call) const { return results_.at(call); }
   std::span<const std::byte> data(Data at, uint64_t size) const;
   template <class T>
-    requires(std::is_trivially_copyable_v<T>)
-  T get(Data at) const {
+  requires(std::is_trivially_copyable_v<T>) T get(Data at)
+  const {
     T value;
     std::memcpy(&value, data(at, sizeof(T)).data(), sizeof(T));
     return value;
@@ -131,7 +137,7 @@ class SyscallRunner {
 };
 
 // The error for the call that stopped `batch`.
-Error unexpected_answer(const Batch& batch, const Outcome& outcome, const char* file = __builtin_FILE(),
-                        int line = __builtin_LINE());
+Error unexpected_answer(const Batch& batch, const Outcome& outcome,
+                        const char* file = __builtin_FILE(), int line = __builtin_LINE());
 
 }  // namespace cryo

@@ -48,10 +48,13 @@ uint32_t restart_kind(const arch::Registers& registers) {
   const std::optional<arch::InterruptedCall> call = registers.interrupted_call();
   if (!call) return PUPPET_NOT_IN_SYSCALL;
   switch (call->restart) {
-    case arch::Restart::sys: return PUPPET_RESTART_SYS;
-    case arch::Restart::nointr: return PUPPET_RESTART_NOINTR;
+    case arch::Restart::sys:
+      return PUPPET_RESTART_SYS;
+    case arch::Restart::nointr:
+      return PUPPET_RESTART_NOINTR;
     case arch::Restart::nohand:
-    case arch::Restart::restart_block: return PUPPET_RESTART_NOHAND;
+    case arch::Restart::restart_block:
+      return PUPPET_RESTART_NOHAND;
   }
   return PUPPET_NOT_IN_SYSCALL;
 }
@@ -67,31 +70,45 @@ void fill_slot(puppet_slot& slot, const FrozenThread& thread, uint64_t way_out, 
 
 }  // namespace
 
-Result<InjectionSite> InjectionSite::find(std::span<const AddressRange> mapped, AddressRange vdso, FdRef mem, uint64_t area_size) {
+Result<InjectionSite> InjectionSite::find(std::span<const AddressRange> mapped, AddressRange vdso,
+                                          FdRef mem, uint64_t area_size) {
   std::vector<std::byte> image(vdso.end - vdso.start);
   if (image.empty() || image.size() > 1U << 20)
-    return Error::unsupported("the task has no vDSO").hint("it has unmapped it, or was started with vdso=0");
+    return Error::unsupported("the task has no vDSO")
+        .hint("it has unmapped it, or was started with vdso=0");
   TRY(sys::pread_all(mem, image.data(), image.size(), vdso.start));
   const uint64_t tail = (image_end(image) + 15) & ~uint64_t{15};
-  if (tail >= image.size() || std::any_of(image.begin() + static_cast<ptrdiff_t>(tail), image.end(), [](std::byte b) { return b != std::byte{0}; }))
+  if (tail >= image.size() || std::any_of(image.begin() + static_cast<ptrdiff_t>(tail), image.end(),
+                                          [](std::byte b) { return b != std::byte{0}; }))
     return Error::unsupported("the task's vDSO has no zero bytes behind its image");
   InjectionSite site{};
   site.thunks = vdso.start + tail;
   site.thunk_count = (image.size() - tail) / arch::thunk_size();
-  if (site.thunk_count == 0) return Error::unsupported("the zero bytes behind the task's vDSO are too few");
+  if (site.thunk_count == 0)
+    return Error::unsupported("the zero bytes behind the task's vDSO are too few");
   site.hole = find_hole(mapped, area_size);
-  if (site.hole == 0) return Error::unsupported("the task's address space has no room left for the shared area");
+  if (site.hole == 0)
+    return Error::unsupported("the task's address space has no room left for the shared area");
   return site;
 }
 
-AreaLayout Injection::layout() { return {.slots = 1 + kPeers, .slot_stride = 16384, .arena = 512 * 1024}; }
+AreaLayout Injection::layout() {
+  return {.slots = 1 + kPeers, .slot_stride = 16384, .arena = 512 * 1024};
+}
 
-Injection::Injection(const FrozenThread& leader, const InjectionSite& site, FdRef mem, CoordinatorLife& life)
+Injection::Injection(const FrozenThread& leader, const InjectionSite& site, FdRef mem,
+                     CoordinatorLife& life)
     : frozen_(&leader), site_(site), mem_(mem), life_(&life) {}
 
 Injection::Injection(Injection&& other) noexcept
-    : frozen_(other.frozen_), site_(other.site_), mem_(other.mem_), life_(other.life_), thunk_(std::move(other.thunk_)),
-      area_(std::move(other.area_)), puppet_(std::move(other.puppet_)), in_(std::exchange(other.in_, false)) {}
+    : frozen_(other.frozen_),
+      site_(other.site_),
+      mem_(other.mem_),
+      life_(other.life_),
+      thunk_(std::move(other.thunk_)),
+      area_(std::move(other.area_)),
+      puppet_(std::move(other.puppet_)),
+      in_(std::exchange(other.in_, false)) {}
 
 Injection::~Injection() {
   if (in_) (void)take_out();
@@ -100,7 +117,8 @@ Injection::~Injection() {
 Result<void> Injection::write_thunk(size_t index, const arch::Thunk& thunk) const {
   kill_point();
   // FOLL_FORCE: makes a private copy of the vDSO page.
-  TRY(sys::pwrite_all(mem_, thunk.code.data(), thunk.code.size(), site_.thunks + index * arch::thunk_size()));
+  TRY(sys::pwrite_all(mem_, thunk.code.data(), thunk.code.size(),
+                      site_.thunks + index * arch::thunk_size()));
   kill_point();
   return {};
 }
@@ -109,11 +127,14 @@ Result<void> Injection::map_area(FdRef proc, uint64_t deadline_s) {
   const AreaLayout shape = layout();
   const int64_t at = TRY(frozen_->task.execute_call());
   if (at != static_cast<int64_t>(site_.hole))
-    return Error::os(at < 0 && at > -4096 ? static_cast<int>(-at) : EFAULT, "in the task: mmap of the shared area");
+    return Error::os(at < 0 && at > -4096 ? static_cast<int>(-at) : EFAULT,
+                     "in the task: mmap of the shared area");
   // Shared anonymous memory can be opened through map_files: no descriptor in the task is needed.
-  const std::string link = fmt::format("map_files/{:x}-{:x}", site_.hole, site_.hole + shape.size());
+  const std::string link =
+      fmt::format("map_files/{:x}-{:x}", site_.hole, site_.hole + shape.size());
   const Fd memory = TRY(sys::openat(proc, link, O_RDWR | O_CLOEXEC));
-  sys::Mapping local = TRY(sys::Mapping::make(shape.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory));
+  sys::Mapping local =
+      TRY(sys::Mapping::make(shape.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory));
   area_ = std::make_unique<Area>(std::move(local), site_.hole, shape);
   area_->header().deadline_s = deadline_s;
   area_->prepare_slot(0, PUPPET_HEAL);
@@ -128,18 +149,26 @@ Result<void> Injection::start() {
   TRY(frozen_->task.set_registers(registers));
   Stopped task = frozen_->task;
   const Running running = TRY(std::move(task).resume());
-  puppet_ = std::make_unique<Puppet>(*area_, 0, running, kPeers * kPeerArena, area_->arena().size() - kPeers * kPeerArena);
+  puppet_ = std::make_unique<Puppet>(*area_, 0, running, kPeers * kPeerArena,
+                                     area_->arena().size() - kPeers * kPeerArena);
   return {};
 }
 
-Result<Injection> Injection::inject(const FrozenThread& leader, const InjectionSite& site, FdRef proc, FdRef mem,
-                                    CoordinatorLife& life, uint64_t deadline_s) {
+Result<Injection> Injection::inject(const FrozenThread& leader, const InjectionSite& site,
+                                    FdRef proc, FdRef mem, CoordinatorLife& life,
+                                    uint64_t deadline_s) {
   Injection injection(leader, site, mem, life);
   const uint64_t size = layout().size();
-  injection.thunk_ = arch::build_thunk({.registers = leader.state.general, .mask = leader.mask, .address = site.thunks, .area = site.hole, .area_size = size});
+  injection.thunk_ = arch::build_thunk({.registers = leader.state.general,
+                                        .mask = leader.mask,
+                                        .address = site.thunks,
+                                        .area = site.hole,
+                                        .area_size = size});
   TRY(injection.write_thunk(0, injection.thunk_));
   arch::Registers registers = leader.state.general;
-  registers.call(site.thunks, SYS_mmap, {site.hole, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~uint64_t{0}, 0});
+  registers.call(site.thunks, SYS_mmap,
+                 {site.hole, size, PROT_READ | PROT_WRITE | PROT_EXEC,
+                  MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~uint64_t{0}, 0});
   TRY(leader.task.set_registers(registers));
   injection.in_ = true;
   TRY(leader.task.set_signal_mask(sys::kAllSignals));
@@ -160,11 +189,16 @@ Result<void> Injection::enter(Peer& peer, const FrozenThread& thread, const Batc
   peer.frozen = &thread;
   uint32_t& inside = area_->header().peer_inside[peer.index];
   const uint64_t address = site_.thunks + slot * arch::thunk_size();
-  const arch::Thunk thunk = arch::build_thunk({.registers = thread.state.general, .mask = thread.mask, .address = address, .peer_word = area_->remote_of(&inside)});
+  const arch::Thunk thunk = arch::build_thunk({.registers = thread.state.general,
+                                               .mask = thread.mask,
+                                               .address = address,
+                                               .peer_word = area_->remote_of(&inside)});
   TRY(write_thunk(slot, thunk));
   area_->prepare_slot(slot, PUPPET_HEAL);
   fill_slot(area_->slot(slot), thread, address + thunk.leave, true);
-  peer.puppet = std::make_unique<Puppet>(*area_, slot, Running(thread.task.tracer(), thread.task.tid()), peer.index * kPeerArena, kPeerArena);
+  peer.puppet =
+      std::make_unique<Puppet>(*area_, slot, Running(thread.task.tracer(), thread.task.tid()),
+                               peer.index * kPeerArena, kPeerArena);
   peer.puppet->post(batch);
   std::atomic_ref(inside).store(1);
   arch::Registers registers = thread.state.general;
@@ -187,13 +221,16 @@ Result<void> Injection::leave(Peer& peer) {
   return {};
 }
 
-Result<void> Injection::run_in_threads(std::span<const FrozenThread> threads, const std::function<Batch(size_t)>& make,
-                                       const std::function<Result<void>(size_t, const Outcome&)>& take) {
+Result<void> Injection::run_in_threads(
+    std::span<const FrozenThread> threads, const std::function<Batch(size_t)>& make,
+    const std::function<Result<void>(size_t, const Outcome&)>& take) {
   const size_t most = std::min<size_t>(kPeers, site_.thunk_count - 1);
   if (most == 0 && !threads.empty())
-    return Error::unsupported("the zero bytes behind the task's vDSO have room for one thread only");
+    return Error::unsupported(
+        "the zero bytes behind the task's vDSO have room for one thread only");
   std::vector<Peer> peers;
-  for (size_t i = 0; i < std::min(most, threads.size()); ++i) peers.push_back({static_cast<uint32_t>(i), 0, nullptr, nullptr});
+  for (size_t i = 0; i < std::min(most, threads.size()); ++i)
+    peers.push_back({static_cast<uint32_t>(i), 0, nullptr, nullptr});
   size_t next = 0, finished = 0;
   // In turns: while the peers of one turn work, the answers of the others are taken.
   while (finished < threads.size()) {
@@ -225,18 +262,22 @@ Result<void> Injection::take_out() {
   }
   if (area_) {
     arch::Registers registers = frozen_->state.general;
-    registers.call(site_.thunks + thunk_.unmap_call, SYS_munmap, {area_->remote(), area_->size(), 0, 0, 0, 0});
+    registers.call(site_.thunks + thunk_.unmap_call, SYS_munmap,
+                   {area_->remote(), area_->size(), 0, 0, 0, 0});
     registers.choose_restart();
     TRY(frozen_->task.set_registers(registers));
     const int64_t unmapped = TRY(frozen_->task.execute_call());
-    if (unmapped != 0) return Error::os(static_cast<int>(-unmapped), "in the task: munmap of the shared area");
+    if (unmapped != 0)
+      return Error::os(static_cast<int>(-unmapped), "in the task: munmap of the shared area");
     life_->remove(*area_);
   }
   TRY(frozen_->task.set_signal_mask(frozen_->mask));
   TRY(frozen_->task.set_registers(frozen_->state.general));
   const std::vector<std::byte> zeros((1 + kPeers) * arch::thunk_size());
   kill_point();
-  TRY(sys::pwrite_all(mem_, zeros.data(), std::min<size_t>(zeros.size(), site_.thunk_count * arch::thunk_size()), site_.thunks));
+  TRY(sys::pwrite_all(mem_, zeros.data(),
+                      std::min<size_t>(zeros.size(), site_.thunk_count * arch::thunk_size()),
+                      site_.thunks));
   kill_point();
   return {};
 }

@@ -33,15 +33,16 @@ struct InjectionSite {
   uint64_t hole;         // unmapped, room for the area
   // Finds both. `mapped` is sorted; `vdso` is its image; `mem` is /proc/PID/mem.
   // Errors: unsupported when there is no room.
-  static Result<InjectionSite> find(std::span<const AddressRange> mapped, AddressRange vdso, FdRef mem, uint64_t area_size);
+  static Result<InjectionSite> find(std::span<const AddressRange> mapped, AddressRange vdso,
+                                    FdRef mem, uint64_t area_size);
 };
 
 class Injection {
  public:
   // `proc` and `mem` (/proc/PID, /proc/PID/mem read-write) must outlive the injection, as must the tracer and `life`.
   // On failure the leader is as it was, and still stopped.
-  static Result<Injection> inject(const FrozenThread& leader, const InjectionSite& site, FdRef proc, FdRef mem,
-                                  CoordinatorLife& life, uint64_t deadline_s);
+  static Result<Injection> inject(const FrozenThread& leader, const InjectionSite& site, FdRef proc,
+                                  FdRef mem, CoordinatorLife& life, uint64_t deadline_s);
   Injection(Injection&&) noexcept;
   Injection& operator=(Injection&&) = delete;
   ~Injection();  // cures if cure() was not called
@@ -50,7 +51,8 @@ class Injection {
 
   // Runs a batch in each of `threads` (not the leader), several at a time, and hands over what each answered.
   // `make` and `take` get the index in `threads`.
-  Result<void> run_in_threads(std::span<const FrozenThread> threads, const std::function<Batch(size_t)>& make,
+  Result<void> run_in_threads(std::span<const FrozenThread> threads,
+                              const std::function<Batch(size_t)>& make,
                               const std::function<Result<void>(size_t, const Outcome&)>& take);
 
   // Gives the leader everything back. It is then stopped as before.
@@ -58,7 +60,8 @@ class Injection {
 
  private:
   struct Peer;
-  Injection(const FrozenThread& leader, const InjectionSite& site, FdRef mem, CoordinatorLife& life);
+  Injection(const FrozenThread& leader, const InjectionSite& site, FdRef mem,
+            CoordinatorLife& life);
   static AreaLayout layout();
   Result<void> write_thunk(size_t index, const arch::Thunk& thunk) const;
   Result<void> map_area(FdRef proc, uint64_t deadline_s);

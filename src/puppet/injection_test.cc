@@ -29,7 +29,8 @@ struct Shared {
 class Child {
  public:
   explicit Child(int threads) {
-    shared_ = static_cast<Shared*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    shared_ = static_cast<Shared*>(
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     pid_ = ::fork();
     if (pid_ == 0) run(threads);
     while (shared_->ready < static_cast<uint32_t>(threads) + 1) ::sched_yield();
@@ -58,7 +59,9 @@ class Child {
       clock_gettime(CLOCK_MONOTONIC, &before);
       if (::nanosleep(&nap, nullptr) != 0) ++shared_->bad;
       clock_gettime(CLOCK_MONOTONIC, &after);
-      if ((after.tv_sec - before.tv_sec) * 1'000'000'000 + after.tv_nsec - before.tv_nsec < 20'000'000) ++shared_->bad;
+      if ((after.tv_sec - before.tv_sec) * 1'000'000'000 + after.tv_nsec - before.tv_nsec <
+          20'000'000)
+        ++shared_->bad;
       ++shared_->loops;
     }
   }
@@ -93,12 +96,14 @@ std::string maps_of(const Fd& proc) { return must(sys::read_file(proc, "maps"));
 // Freezes, injects, runs `batch` in the leader and getpid-like ones in the threads, cures, lets go.
 void dump_like(Child& child) {
   Tracer tracer = must(Tracer::create(0));
-  const Fd proc = must(sys::open(fmt::format("/proc/{}", child.pid()), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Fd proc =
+      must(sys::open(fmt::format("/proc/{}", child.pid()), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   const Fd mem = must(sys::openat(proc, "mem", O_RDWR | O_CLOEXEC));
   const std::string before = maps_of(proc);
   std::vector<Stopped> stopped = must(tracer.freeze(child.pid(), proc, PTRACE_O_TRACESYSGOOD));
   std::vector<FrozenThread> threads;
-  for (const Stopped& s : stopped) threads.push_back({s, must(s.thread_state()), must(s.signal_mask())});
+  for (const Stopped& s : stopped)
+    threads.push_back({s, must(s.thread_state()), must(s.signal_mask())});
   CoordinatorLife life = must(CoordinatorLife::begin());
   AddressRange vdso{};
   const std::vector<AddressRange> mapped = mapped_ranges(before, vdso);
@@ -119,7 +124,12 @@ void dump_like(Child& child) {
     const std::span<const FrozenThread> others = std::span(threads).subspan(1);
     size_t answers = 0;
     must(injection.run_in_threads(
-        others, [](size_t) { Batch b; b.call(SYS_gettid); return b; },
+        others,
+        [](size_t) {
+          Batch b;
+          b.call(SYS_gettid);
+          return b;
+        },
         [&](size_t i, const Outcome& o) -> Result<void> {
           EXPECT_EQ(o.result(0), others[i].task.tid().value);
           ++answers;

@@ -10,8 +10,8 @@
 namespace cryo {
 namespace {
 
-constexpr int kSpins = 3000;                          // some 50 us: sleeping and waking cost about as much
-constexpr timespec kLookAfter{0, 50'000'000};         // a task that dies or is stopped wakes no futex
+constexpr int kSpins = 3000;                   // some 50 us: sleeping and waking cost about as much
+constexpr timespec kLookAfter{0, 50'000'000};  // a task that dies or is stopped wakes no futex
 
 std::atomic_ref<uint32_t> atomic(uint32_t& word) { return std::atomic_ref(word); }
 
@@ -20,8 +20,9 @@ std::atomic_ref<uint32_t> atomic(uint32_t& word) { return std::atomic_ref(word);
 void Puppet::post(const Batch& batch) {
   puppet_slot& slot = area_->slot(slot_);
   CHECK(batch.bytes() <= arena_size_);
-  batch.load(area_->arena().subspan(arena_offset_, arena_size_), area_->arena_address() + arena_offset_,
-             area_->slot_address(0), area_->layout().slot_stride);
+  batch.load(area_->arena().subspan(arena_offset_, arena_size_),
+             area_->arena_address() + arena_offset_, area_->slot_address(0),
+             area_->layout().slot_stride);
   slot.calls = area_->arena_address() + arena_offset_;
   slot.count = batch.size();
   slot.finished = 0;

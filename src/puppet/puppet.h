@@ -14,7 +14,11 @@ class Puppet final : public SyscallRunner {
  public:
   // `arena_offset` and `arena_size` are this puppet's part of the area's arena.
   Puppet(Area& area, uint32_t slot, Running task, uint64_t arena_offset, uint64_t arena_size)
-      : area_(&area), slot_(slot), task_(task), arena_offset_(arena_offset), arena_size_(arena_size) {}
+      : area_(&area),
+        slot_(slot),
+        task_(task),
+        arena_offset_(arena_offset),
+        arena_size_(arena_size) {}
 
   // Precondition of all: the batch fits in the arena; one batch at a time.
   Result<Outcome> run(const Batch& batch) override;

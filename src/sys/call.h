@@ -15,7 +15,8 @@ namespace cryo::sys {
 // For calls that answer -1 and errno. `describe` is a callable that returns the text of the call and
 // runs only on failure.
 template <class N, class Describe>
-Result<N> checked(N returned, Describe&& describe, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+Result<N> checked(N returned, Describe&& describe, const char* file = __builtin_FILE(),
+                  int line = __builtin_LINE()) {
   if (returned == N(-1)) [[unlikely]] {
     const int err = errno;
     return Error::os(err, describe(), file, line);
@@ -25,7 +26,8 @@ Result<N> checked(N returned, Describe&& describe, const char* file = __builtin_
 
 // The same for calls whose only answer is "it worked".
 template <class N, class Describe>
-Result<void> checked_void(N returned, Describe&& describe, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+Result<void> checked_void(N returned, Describe&& describe, const char* file = __builtin_FILE(),
+                          int line = __builtin_LINE()) {
   if (returned == N(-1)) [[unlikely]] {
     const int err = errno;
     return Error::os(err, describe(), file, line);
@@ -34,7 +36,8 @@ Result<void> checked_void(N returned, Describe&& describe, const char* file = __
 }
 
 template <class Describe>
-Result<Fd> checked_fd(int returned, Describe&& describe, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+Result<Fd> checked_fd(int returned, Describe&& describe, const char* file = __builtin_FILE(),
+                      int line = __builtin_LINE()) {
   if (returned == -1) [[unlikely]] {
     const int err = errno;
     return Error::os(err, describe(), file, line);

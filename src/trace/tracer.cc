@@ -49,7 +49,8 @@ Result<Stopped> Running::wait_for_interrupt() && {
     const sys::WaitStatus status = TRY(tracer_->wait(tid_));
     if (status.dead()) return died(tid_, status);
     if (status.event() == kEventStop)
-      return Stopped(*tracer_, tid_, stops_the_group(status.stop_signal()) ? status.stop_signal() : 0);
+      return Stopped(*tracer_, tid_,
+                     stops_the_group(status.stop_signal()) ? status.stop_signal() : 0);
     // The interrupt stays requested while a signal is delivered first.
     TRY(sys::ptrace_cont(tid_, signal_to_deliver(status)));
   }
@@ -80,13 +81,15 @@ Result<arch::ThreadState> Stopped::thread_state() const {
   arch::ThreadState state;
   state.general = TRY(registers());
   state.extended.resize(arch::extended_state_room());
-  const size_t size = TRY(sys::ptrace_getregset(tid_, arch::extended_state_note(), state.extended.data(), state.extended.size()));
+  const size_t size = TRY(sys::ptrace_getregset(tid_, arch::extended_state_note(),
+                                                state.extended.data(), state.extended.size()));
   state.extended.resize(size);
   return state;
 }
 
 Result<void> Stopped::set_thread_state(const arch::ThreadState& state) const {
-  TRY(sys::ptrace_setregset(tid_, arch::extended_state_note(), state.extended.data(), state.extended.size()));
+  TRY(sys::ptrace_setregset(tid_, arch::extended_state_note(), state.extended.data(),
+                            state.extended.size()));
   return set_registers(state.general);
 }
 
@@ -143,7 +146,9 @@ Result<Tracer> Tracer::create(uint64_t deadline_ns) {
 }
 
 Tracer::Tracer(Tracer&& other) noexcept
-    : deadline_ns_(other.deadline_ns_), old_mask_(other.old_mask_), active_(std::exchange(other.active_, false)) {}
+    : deadline_ns_(other.deadline_ns_),
+      old_mask_(other.old_mask_),
+      active_(std::exchange(other.active_, false)) {}
 
 Tracer::~Tracer() {
   if (active_) (void)sys::rt_sigprocmask(SIG_SETMASK, old_mask_);
@@ -163,13 +168,16 @@ Result<sys::WaitStatus> Tracer::wait(Tid tid) {
       const uint64_t now = monotonic_ns();
       if (now >= deadline_ns_)
         return Error::os(ETIME, fmt::format("waiting for task {} to stop", tid))
-            .hint("the task may be in an uninterruptible sleep (state D); --timeout gives it longer");
-      left = {static_cast<time_t>((deadline_ns_ - now) / 1'000'000'000U), static_cast<long>((deadline_ns_ - now) % 1'000'000'000U)};
+            .hint(
+                "the task may be in an uninterruptible sleep (state D); --timeout gives it longer");
+      left = {static_cast<time_t>((deadline_ns_ - now) / 1'000'000'000U),
+              static_cast<long>((deadline_ns_ - now) % 1'000'000'000U)};
     }
     const sys::SigSet wanted = sys::sig_bit(SIGCHLD) | sys::sig_bit(SIGINT) | sys::sig_bit(SIGTERM);
     const std::optional<siginfo_t> signal = TRY(sys::rt_sigtimedwait(wanted, &left));
     if (signal && signal->si_signo != SIGCHLD)
-      return Error::os(EINTR, fmt::format("signal {} while waiting for task {}", signal->si_signo, tid));
+      return Error::os(EINTR,
+                       fmt::format("signal {} while waiting for task {}", signal->si_signo, tid));
   }
 }
 
@@ -187,7 +195,8 @@ struct Attached {
   std::vector<Stopped> stopped;
 };
 
-Result<bool> attach_new_threads(Tracer& tracer, Pid pid, FdRef proc, unsigned options, std::set<int32_t>& known, Attached& all) {
+Result<bool> attach_new_threads(Tracer& tracer, Pid pid, FdRef proc, unsigned options,
+                                std::set<int32_t>& known, Attached& all) {
   const std::vector<int32_t> tids = TRY(sys::list_numbers(proc, "task"));
   for (const int32_t number : tids) {
     if (!known.insert(number).second) continue;
@@ -207,7 +216,8 @@ Result<void> stop_attached(Pid pid, Attached& all) {
   while (!all.running.empty()) {
     Running running = all.running.back();
     Result<Stopped> stop = std::move(running).wait_for_interrupt();
-    if (!stop && (stop.error().kind() != ErrorKind::gone || running.tid().value == pid.value)) return std::move(stop).error();
+    if (!stop && (stop.error().kind() != ErrorKind::gone || running.tid().value == pid.value))
+      return std::move(stop).error();
     all.running.pop_back();
     if (stop) all.stopped.push_back(*stop);
   }
@@ -235,7 +245,9 @@ Result<std::vector<Stopped>> Tracer::freeze(Pid pid, FdRef proc, unsigned option
     }
     if (!*found) break;
   }
-  std::ranges::sort(all.stopped, {}, [pid](const Stopped& s) { return std::pair(s.tid().value != pid.value, s.tid().value); });
+  std::ranges::sort(all.stopped, {}, [pid](const Stopped& s) {
+    return std::pair(s.tid().value != pid.value, s.tid().value);
+  });
   return std::move(all.stopped);
 }
 

@@ -41,7 +41,8 @@ class Running {
 // A task of ours in a PTRACE_EVENT_STOP: the kernel will still decide how an interrupted call goes on.
 class Stopped {
  public:
-  Stopped(Tracer& tracer, Tid tid, int group_stop) : tracer_(&tracer), tid_(tid), group_stop_(group_stop) {}
+  Stopped(Tracer& tracer, Tid tid, int group_stop)
+      : tracer_(&tracer), tid_(tid), group_stop_(group_stop) {}
 
   Tid tid() const { return tid_; }
   Tracer& tracer() const { return *tracer_; }
@@ -90,7 +91,8 @@ class Tracer {
   Result<sys::WaitStatus> poll(Tid tid);
 
  private:
-  Tracer(uint64_t deadline_ns, sys::SigSet old_mask) : deadline_ns_(deadline_ns), old_mask_(old_mask) {}
+  Tracer(uint64_t deadline_ns, sys::SigSet old_mask)
+      : deadline_ns_(deadline_ns), old_mask_(old_mask) {}
   uint64_t deadline_ns_;
   sys::SigSet old_mask_;
   bool active_ = true;

@@ -22,15 +22,16 @@ struct GeneralField {
   uint64_t (Regs::*get)() const;
 };
 
-#define FIELD(kernel, image) {WORD(kernel), &Regs::set_##image, &Regs::image}
+#define FIELD(kernel, image) \
+  { WORD(kernel), &Regs::set_##image, &Regs::image }
 const GeneralField kGeneral[] = {
-    FIELD(r15, r15),         FIELD(r14, r14),         FIELD(r13, r13),   FIELD(r12, r12),
-    FIELD(rbp, bp),          FIELD(rbx, bx),          FIELD(r11, r11),   FIELD(r10, r10),
-    FIELD(r9, r9),           FIELD(r8, r8),           FIELD(rax, ax),    FIELD(rcx, cx),
-    FIELD(rdx, dx),          FIELD(rsi, si),          FIELD(rdi, di),    FIELD(orig_rax, orig_ax),
-    FIELD(rip, ip),          FIELD(cs, cs),           FIELD(eflags, flags), FIELD(rsp, sp),
-    FIELD(ss, ss),           FIELD(fs_base, fs_base), FIELD(gs_base, gs_base), FIELD(ds, ds),
-    FIELD(es, es),           FIELD(fs, fs),           FIELD(gs, gs),
+    FIELD(r15, r15), FIELD(r14, r14),         FIELD(r13, r13),         FIELD(r12, r12),
+    FIELD(rbp, bp),  FIELD(rbx, bx),          FIELD(r11, r11),         FIELD(r10, r10),
+    FIELD(r9, r9),   FIELD(r8, r8),           FIELD(rax, ax),          FIELD(rcx, cx),
+    FIELD(rdx, dx),  FIELD(rsi, si),          FIELD(rdi, di),          FIELD(orig_rax, orig_ax),
+    FIELD(rip, ip),  FIELD(cs, cs),           FIELD(eflags, flags),    FIELD(rsp, sp),
+    FIELD(ss, ss),   FIELD(fs_base, fs_base), FIELD(gs_base, gs_base), FIELD(ds, ds),
+    FIELD(es, es),   FIELD(fs, fs),           FIELD(gs, gs),
 };
 
 // Components that are arrays of one integer type in the image.
@@ -42,11 +43,17 @@ struct WideField {
   const google::protobuf::RepeatedField<uint64_t>& (Xsave::*get64)() const;
   size_t bytes;
 };
-#define WIDE32(component, name, bytes) {xsave::component, &Xsave::mutable_##name, nullptr, &Xsave::name, nullptr, bytes}
-#define WIDE64(component, name, bytes) {xsave::component, nullptr, &Xsave::mutable_##name, nullptr, &Xsave::name, bytes}
+#define WIDE32(component, name, bytes) \
+  { xsave::component, &Xsave::mutable_##name, nullptr, &Xsave::name, nullptr, bytes }
+#define WIDE64(component, name, bytes) \
+  { xsave::component, nullptr, &Xsave::mutable_##name, nullptr, &Xsave::name, bytes }
 const WideField kWide[] = {
-    WIDE32(ymm, ymmh_space, 256),        WIDE64(bndregs, bndreg_state, 64), WIDE64(bndcsr, bndcsr_state, 64),
-    WIDE64(opmask, opmask_reg, 64),      WIDE64(zmm_hi256, zmm_upper, 512), WIDE64(hi16_zmm, hi16_zmm, 1024),
+    WIDE32(ymm, ymmh_space, 256),
+    WIDE64(bndregs, bndreg_state, 64),
+    WIDE64(bndcsr, bndcsr_state, 64),
+    WIDE64(opmask, opmask_reg, 64),
+    WIDE64(zmm_hi256, zmm_upper, 512),
+    WIDE64(hi16_zmm, hi16_zmm, 1024),
     WIDE32(pkru, pkru, 8),
 };
 
@@ -63,14 +70,17 @@ void store(std::vector<std::byte>& area, size_t at, T value) {
 }
 
 template <class T>
-void put_words(const std::vector<std::byte>& area, size_t at, size_t bytes, google::protobuf::RepeatedField<T>* out) {
+void put_words(const std::vector<std::byte>& area, size_t at, size_t bytes,
+               google::protobuf::RepeatedField<T>* out) {
   out->Resize(static_cast<int>(bytes / sizeof(T)), 0);
   if (at + bytes <= area.size()) std::memcpy(out->mutable_data(), area.data() + at, bytes);
 }
 
 template <class T>
-void take_words(const google::protobuf::RepeatedField<T>& in, size_t at, size_t bytes, std::vector<std::byte>& area) {
-  std::memcpy(area.data() + at, in.data(), std::min(bytes, static_cast<size_t>(in.size()) * sizeof(T)));
+void take_words(const google::protobuf::RepeatedField<T>& in, size_t at, size_t bytes,
+                std::vector<std::byte>& area) {
+  std::memcpy(area.data() + at, in.data(),
+              std::min(bytes, static_cast<size_t>(in.size()) * sizeof(T)));
 }
 
 uint64_t known_components() {
@@ -98,33 +108,42 @@ void encode_extended(const std::vector<std::byte>& area, pb::user_x86_fpregs_ent
   for (const WideField& field : kWide) {
     const xsave::Extent at = xsave::extent(field.component);
     if (at.size == 0) continue;
-    if (field.mutable32 != nullptr) put_words(area, at.offset, field.bytes, (wide.*field.mutable32)());
-    else put_words(area, at.offset, field.bytes, (wide.*field.mutable64)());
+    if (field.mutable32 != nullptr)
+      put_words(area, at.offset, field.bytes, (wide.*field.mutable32)());
+    else
+      put_words(area, at.offset, field.bytes, (wide.*field.mutable64)());
   }
 }
 
 Result<void> decode_wide(const Xsave& wide, std::vector<std::byte>& area) {
   for (const WideField& field : kWide) {
-    const size_t size = field.get32 != nullptr ? static_cast<size_t>((wide.*field.get32)().size()) * 4
-                                               : static_cast<size_t>((wide.*field.get64)().size()) * 8;
+    const size_t size = field.get32 != nullptr
+                            ? static_cast<size_t>((wide.*field.get32)().size()) * 4
+                            : static_cast<size_t>((wide.*field.get64)().size()) * 8;
     const bool in_use = (wide.xstate_bv() >> field.component & 1) != 0;
     if (size == 0 && !in_use) continue;
     if (size < field.bytes)
-      return Error::bad_image(fmt::format("xsave component {} has {} bytes instead of {}", field.component, size, field.bytes));
+      return Error::bad_image(fmt::format("xsave component {} has {} bytes instead of {}",
+                                          field.component, size, field.bytes));
     const xsave::Extent at = xsave::extent(field.component);
     if (at.size == 0) {
       if (!in_use) continue;
-      return Error::unsupported(fmt::format("the task uses xsave component {}, which this CPU does not have", field.component))
+      return Error::unsupported(
+                 fmt::format("the task uses xsave component {}, which this CPU does not have",
+                             field.component))
           .hint("restore on a CPU that has every feature of the one it was dumped on");
     }
-    if (field.get32 != nullptr) take_words((wide.*field.get32)(), at.offset, field.bytes, area);
-    else take_words((wide.*field.get64)(), at.offset, field.bytes, area);
+    if (field.get32 != nullptr)
+      take_words((wide.*field.get32)(), at.offset, field.bytes, area);
+    else
+      take_words((wide.*field.get64)(), at.offset, field.bytes, area);
   }
   return {};
 }
 
 Result<std::vector<std::byte>> decode_extended(const pb::user_x86_fpregs_entry& in) {
-  if (in.st_space_size() < 32 || in.xmm_space_size() < 64) return Error::bad_image("fpregs: st_space or xmm_space is too short");
+  if (in.st_space_size() < 32 || in.xmm_space_size() < 64)
+    return Error::bad_image("fpregs: st_space or xmm_space is too short");
   std::vector<std::byte> area(xsave::host_size());
   user_fpregs_struct fx{};
   fx.cwd = static_cast<uint16_t>(in.cwd());
@@ -141,7 +160,8 @@ Result<std::vector<std::byte>> decode_extended(const pb::user_x86_fpregs_entry& 
   store(area, xsave::kXstateBv, uint64_t{3});
   if (in.has_xsave()) {
     TRY(decode_wide(in.xsave(), area));
-    store(area, xsave::kXstateBv, in.xsave().xstate_bv() & known_components() & xsave::host_features());
+    store(area, xsave::kXstateBv,
+          in.xsave().xstate_bv() & known_components() & xsave::host_features());
   }
   return area;
 }
@@ -182,12 +202,16 @@ void encode_thread(const ThreadState& state, uint64_t clear_tid, pb::core_entry&
 
 Result<ThreadState> decode_thread(const pb::core_entry& core) {
   if (core.mtype() != pb::core_entry::X86_64 || !core.has_thread_info())
-    return Error::bad_image(fmt::format("core: architecture {} instead of x86_64", static_cast<int>(core.mtype())));
+    return Error::bad_image(
+        fmt::format("core: architecture {} instead of x86_64", static_cast<int>(core.mtype())));
   const pb::thread_info_x86& info = core.thread_info();
-  if (info.gpregs().mode() != pb::NATIVE) return Error::unsupported("a 32-bit task cannot be restored yet");
+  if (info.gpregs().mode() != pb::NATIVE)
+    return Error::unsupported("a 32-bit task cannot be restored yet");
   ThreadState state;
-  for (const GeneralField& field : kGeneral) state.general.set_word(field.word, (info.gpregs().*field.get)());
-  state.general.set_word(WORD(orig_rax), ~uint64_t{0});  // nothing to restart: the image has it rewound
+  for (const GeneralField& field : kGeneral)
+    state.general.set_word(field.word, (info.gpregs().*field.get)());
+  state.general.set_word(WORD(orig_rax),
+                         ~uint64_t{0});  // nothing to restart: the image has it rewound
   state.extended = TRY(decode_extended(info.fpregs()));
   return state;
 }

@@ -12,7 +12,8 @@ namespace {
 
 #define WORD(field) (offsetof(user_regs_struct, field) / 8)
 
-constexpr int64_t kRestartSys = -512, kRestartNoIntr = -513, kRestartNoHand = -514, kRestartBlock = -516;
+constexpr int64_t kRestartSys = -512, kRestartNoIntr = -513, kRestartNoHand = -514,
+                  kRestartBlock = -516;
 
 }  // namespace
 
@@ -30,11 +31,16 @@ std::optional<InterruptedCall> Registers::interrupted_call() const {
   if (static_cast<int64_t>(words_[WORD(orig_rax)]) < 0) return std::nullopt;
   const uint64_t nr = words_[WORD(orig_rax)];
   switch (result()) {
-    case kRestartSys: return InterruptedCall{nr, Restart::sys};
-    case kRestartNoIntr: return InterruptedCall{nr, Restart::nointr};
-    case kRestartNoHand: return InterruptedCall{nr, Restart::nohand};
-    case kRestartBlock: return InterruptedCall{nr, Restart::restart_block};
-    default: return std::nullopt;
+    case kRestartSys:
+      return InterruptedCall{nr, Restart::sys};
+    case kRestartNoIntr:
+      return InterruptedCall{nr, Restart::nointr};
+    case kRestartNoHand:
+      return InterruptedCall{nr, Restart::nohand};
+    case kRestartBlock:
+      return InterruptedCall{nr, Restart::restart_block};
+    default:
+      return std::nullopt;
   }
 }
 

@@ -1,6 +1,5 @@
 #include "arch/thunk.h"
 
-
 #include <sys/syscall.h>
 #include <sys/user.h>
 
@@ -75,7 +74,8 @@ struct WayOut {
 WayOut restarting(const Registers& r) {
   const std::optional<InterruptedCall> call = r.interrupted_call();
   if (!call) return {static_cast<uint64_t>(r.result()), r.ip()};
-  const uint64_t nr = call->restart == Restart::restart_block ? uint64_t{SYS_restart_syscall} : call->nr;
+  const uint64_t nr =
+      call->restart == Restart::restart_block ? uint64_t{SYS_restart_syscall} : call->nr;
   return {nr, r.ip() - 2};
 }
 
@@ -93,7 +93,7 @@ Thunk build_thunk(const ThunkSpec& spec) {
   const Registers& r = spec.registers;
   size_t mask = 0, normal_ip = 0, eintr_ip = 0, to_eintr = 0;
   Thunk thunk;
-  a.syscall();  // the remote call of the injection
+  a.syscall();      // the remote call of the injection
   a.bytes({0xf8});  // clc: restart
   thunk.leave = a.here();
   if (spec.peer_word == 0) {

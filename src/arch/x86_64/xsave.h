@@ -7,7 +7,20 @@
 
 namespace cryo::arch::xsave {
 
-enum Component : unsigned { x87 = 0, sse = 1, ymm = 2, bndregs = 3, bndcsr = 4, opmask = 5, zmm_hi256 = 6, hi16_zmm = 7, pkru = 9, cet_user = 11, tile_config = 17, tile_data = 18 };
+enum Component : unsigned {
+  x87 = 0,
+  sse = 1,
+  ymm = 2,
+  bndregs = 3,
+  bndcsr = 4,
+  opmask = 5,
+  zmm_hi256 = 6,
+  hi16_zmm = 7,
+  pkru = 9,
+  cet_user = 11,
+  tile_config = 17,
+  tile_data = 18
+};
 
 constexpr size_t kLegacySize = 512, kHeaderSize = 64, kXstateBv = 512;
 

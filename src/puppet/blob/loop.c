@@ -70,9 +70,10 @@ static int wants_eintr(const struct puppet_slot* slot) {
 static long run_call(struct puppet_slot* slot, struct puppet_call* call) {
   if (call->flags & PUPPET_SPAWN) return puppet_spawn(call->arg[0], call->arg[1], call->arg[2]);
   if (call->flags & PUPPET_COMPAT)
-    return puppet_compat_syscall(call->nr, call->arg[0], call->arg[1], call->arg[2], call->arg[3], call->arg[4]);
-  const long result = puppet_syscall(call->nr, call->arg[0], call->arg[1], call->arg[2], call->arg[3],
-                                     call->arg[4], call->arg[5]);
+    return puppet_compat_syscall(call->nr, call->arg[0], call->arg[1], call->arg[2], call->arg[3],
+                                 call->arg[4]);
+  const long result = puppet_syscall(call->nr, call->arg[0], call->arg[1], call->arg[2],
+                                     call->arg[3], call->arg[4], call->arg[5]);
   if (result < 0) return result;
   if (call->flags & PUPPET_RESULT_IS_FD) remember_fd(slot, (int32_t)result);
   if (call->flags & PUPPET_CLOSES_FD) forget_fd(slot, (int32_t)call->arg[0]);
@@ -96,13 +97,13 @@ __attribute__((noreturn)) static void heal(struct puppet_slot* slot) {
   if (slot->on_death == PUPPET_EXIT)
     for (;;) (void)call1(NR_exit_group, 70);
   if (!slot->is_peer)
-    for (int i = 0; i < kPeerPatience && peers_inside(area); ++i)
-      (void)call1(NR_sched_yield, 0);
+    for (int i = 0; i < kPeerPatience && peers_inside(area); ++i) (void)call1(NR_sched_yield, 0);
   for (uint32_t i = slot->undo_call_count; i-- > 0;) {
     const struct puppet_call* c = &slot->undo_calls[i];
     (void)puppet_syscall(c->nr, c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4], c->arg[5]);
   }
-  for (uint32_t i = 0; i < slot->undo_fd_count; ++i) (void)call1(NR_close, (uint64_t)(int64_t)slot->undo_fds[i]);
+  for (uint32_t i = 0; i < slot->undo_fd_count; ++i)
+    (void)call1(NR_close, (uint64_t)(int64_t)slot->undo_fds[i]);
   puppet_leave(slot->thunk, slot->flags, wants_eintr(slot));
 }
 
@@ -139,8 +140,9 @@ static void sleep_for_batch(struct puppet_slot* slot, uint32_t last) {
                                  {alive, (uint64_t)(uintptr_t)&area->coordinator, kFutex32, 0}};
   const struct timespec64 until = {(int64_t)area->deadline_s, 0};
   __atomic_store_n(&slot->asleep, 1, __ATOMIC_SEQ_CST);
-  const long woken = puppet_syscall(NR_futex_waitv, (uint64_t)(uintptr_t)waits, 2, 0,
-                                    area->deadline_s ? (uint64_t)(uintptr_t)&until : 0, kClockMonotonic, 0);
+  const long woken =
+      puppet_syscall(NR_futex_waitv, (uint64_t)(uintptr_t)waits, 2, 0,
+                     area->deadline_s ? (uint64_t)(uintptr_t)&until : 0, kClockMonotonic, 0);
   __atomic_store_n(&slot->asleep, 0, __ATOMIC_SEQ_CST);
   if (woken == -kEtimedout) heal(slot);
 }

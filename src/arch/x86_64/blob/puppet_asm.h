@@ -14,7 +14,8 @@ enum {
   NR_sched_yield = __NR_sched_yield,
 };
 
-static inline long puppet_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f) {
+static inline long puppet_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+                                  uint64_t e, uint64_t f) {
   register uint64_t r10 __asm__("r10") = d;
   register uint64_t r8 __asm__("r8") = e;
   register uint64_t r9 __asm__("r9") = f;
@@ -27,7 +28,8 @@ static inline long puppet_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, u
 }
 
 /* int 0x80 from 64-bit code: the 32-bit system call table, arguments cut to 32 bits. */
-static inline long puppet_compat_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {
+static inline long puppet_compat_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+                                         uint64_t e) {
   register uint64_t rdi __asm__("rdi") = e;
   long result;
   __asm__ volatile("int $0x80"
