@@ -64,9 +64,13 @@ class LiveTest : public testing::Test {
         std::string(test_info()->test_suite_name()) + "." + test_info()->name();
     LiveRun run(full_name, variant_, case_->traits);
     const Result<Outcome> outcome = run.run();
-    if (outcome && !HasFailure() && outcome.value() == Outcome::passed) return;
+    if (outcome && !HasFailure() && outcome.value() == Outcome::passed &&
+        run.proc_differences().empty())
+      return;
     if (outcome && outcome.value() == Outcome::skipped) GTEST_SKIP() << run.victim_output();
     std::string text = outcome ? "" : outcome.error().to_string() + "\n";
+    if (!run.proc_differences().empty())
+      text += "/proc shows differences:\n" + run.proc_differences();
     text += "the victim's output:\n" + run.victim_output();
     const std::string kept = run.keep_files();
     ADD_FAILURE_AT(case_->name.file, case_->name.line)

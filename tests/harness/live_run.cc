@@ -1,6 +1,7 @@
 #include "tests/harness/live_run.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,14 +62,37 @@ LiveRun::~LiveRun() {
 Result<Outcome> LiveRun::run() {
   TRY(start());
   while (TRY(next_checkpoint())) {
+    const std::optional<ProcPicture> before = TRY(picture());
     for (const Step& step : variant_.steps) {
       TRY(perform(step));
       if (refused_) return Outcome::passed;
+      const std::optional<ProcPicture> after = TRY(picture());
+      if (before && after) compare(*before, *after);
     }
     shared_[0]->released++;
     futex_wake(shared_[0]->released);
   }
   return last_words();
+}
+
+// Taken when the victim sleeps in checkpoint() again. CRIU loses some of what it shows, and so do
+// its images, hence only where cryo is alone at work.
+Result<std::optional<ProcPicture>> LiveRun::picture() const {
+  std::optional<ProcPicture> none;
+  if (variant_.steps.empty() || !variant_.by_cryo_alone()) return none;
+  const std::string path =
+      fmt::format("/proc/{}/task/{}/syscall", pid_, shared_[0]->checkpointer.load());
+  const std::string beginning = fmt::format("{} ", SYS_futex);
+  const auto sleeps = [&] { return read_text(path).starts_with(beginning); };
+  if (!wait_until(sleeps, deadline_)) {
+    return unexpected("the victim does not sleep in checkpoint(), but is here: " + read_text(path));
+  }
+  return std::optional<ProcPicture>(TRY(ProcPicture::of(pid_)));
+}
+
+void LiveRun::compare(const ProcPicture& before, const ProcPicture& after) {
+  const std::vector<ProcDifference> found = differences(before, after, traits_.proc_differences);
+  if (!found.empty() && proc_differences_.empty()) proc_differences_ = to_string(found);
 }
 
 Result<void> LiveRun::start() {

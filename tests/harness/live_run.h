@@ -2,9 +2,12 @@
 // checkpoints, and collects how it ended.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/harness/checkpoint_test.h"
+#include "tests/harness/proc_picture.h"
 #include "tests/harness/process.h"
 #include "tests/harness/shared_page.h"
 #include "tests/harness/variant.h"
@@ -21,12 +24,16 @@ class LiveRun {
   // Outcome::failed comes with an Error only when the machinery or a tool failed.
   Result<Outcome> run();
   std::string victim_output() const;
+  // What /proc showed differently after a checkpoint; empty when nothing.
+  const std::string& proc_differences() const { return proc_differences_; }
   // Moves everything to build/failed/NAME and returns that path.
   std::string keep_files();
 
  private:
   Result<void> start();
   Result<bool> next_checkpoint();  // false: the victim has ended
+  Result<std::optional<ProcPicture>> picture() const;
+  void compare(const ProcPicture& before, const ProcPicture& after);
   Result<void> perform(const Step& step);
   Result<void> dump_and_kill(const Step& step, const std::string& images);
   Result<void> dump_and_leave(const Step& step, const std::string& images);
@@ -48,6 +55,7 @@ class LiveRun {
   pid_t pid_ = -1;
   int images_made_ = 0;
   bool refused_ = false;
+  std::string proc_differences_;
 };
 
 // The one command that runs a test again.

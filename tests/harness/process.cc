@@ -94,7 +94,8 @@ bool wait_until(const std::function<bool()>& condition, Deadline deadline) {
 
 std::vector<std::string> plain_environment() {
   std::vector<std::string> result = {"LC_ALL=C", "HOME=/"};
-  for (const char* name : {"PATH", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS"}) {
+  for (const char* name :
+       {"PATH", "LD_LIBRARY_PATH", "CRYO_SELFTEST", "ASAN_OPTIONS", "UBSAN_OPTIONS"}) {
     if (const char* value = getenv(name)) result.push_back(std::string(name) + "=" + value);
   }
   return result;

@@ -3,6 +3,8 @@
 // still connect the two after the victim was killed and restored.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -15,8 +17,9 @@ namespace cryo::live {
 enum class Outcome : uint32_t { none, passed, failed, skipped };
 
 struct SharedState {
-  std::atomic<uint32_t> reached;   // checkpoints that the victim has come to
-  std::atomic<uint32_t> released;  // checkpoints that it may go on from
+  std::atomic<uint32_t> reached;    // checkpoints that the victim has come to
+  std::atomic<uint32_t> released;   // checkpoints that it may go on from
+  std::atomic<pid_t> checkpointer;  // the thread that is in checkpoint()
   std::atomic<Outcome> outcome;
   // For tests whose two sides exchange more than that.
   std::atomic<uint64_t> words[32];

@@ -1,16 +1,23 @@
 #include "tests/harness/text.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 #include <climits>
 
 #include <fstream>
-#include <iterator>
+
+#include "base/fd.h"
 
 namespace cryo::live {
 
 std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  char buffer[16384];
+  for (ssize_t count; file && (count = read(file.raw(), buffer, sizeof buffer)) > 0;) {
+    text.append(buffer, static_cast<size_t>(count));
+  }
+  return text;
 }
 
 void write_text(const std::string& path, std::string_view text) {

@@ -27,6 +27,7 @@ Result<Victim> Victim::in(const std::string& directory) {
 void Victim::checkpoint() {
   stop_dying_with_parent();
   SharedState& state = *shared_;
+  state.checkpointer = gettid();
   const uint32_t mine = ++state.reached;
   futex_wake(state.reached);
   const Deadline abandoned = deadline_in(kAbandoned);
