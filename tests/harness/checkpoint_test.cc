@@ -60,9 +60,7 @@ class LiveTest : public testing::Test {
     if (!reason.empty() && !(peer_missing && peer_is_required())) GTEST_SKIP() << reason;
     ASSERT_TRUE(reason.empty()) << reason;
 
-    const std::string full_name =
-        std::string(test_info()->test_suite_name()) + "." + test_info()->name();
-    LiveRun run(full_name, variant_, case_->traits);
+    LiveRun run(current_test_name(), variant_, case_->traits);
     const Result<Outcome> outcome = run.run();
     if (outcome && !HasFailure() && outcome.value() == Outcome::passed &&
         run.proc_differences().empty())
@@ -72,13 +70,7 @@ class LiveTest : public testing::Test {
     if (!run.proc_differences().empty())
       text += "/proc shows differences:\n" + run.proc_differences();
     text += "the victim's output:\n" + run.victim_output();
-    const std::string kept = run.keep_files();
-    ADD_FAILURE_AT(case_->name.file, case_->name.line)
-        << text << "\nfiles and images: " << kept << "\nrepeat with: " << repeat_command(full_name);
-  }
-
-  static const testing::TestInfo* test_info() {
-    return testing::UnitTest::GetInstance()->current_test_info();
+    ADD_FAILURE_AT(case_->name.file, case_->name.line) << text << "\n" << run.files().keep();
   }
 
   std::shared_ptr<const LiveCase> case_;

@@ -1,0 +1,81 @@
+#include "tests/harness/target.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "tests/harness/text.h"
+
+namespace cryo::live {
+namespace {
+
+Error unexpected(std::string what) { return Error::of(ErrorKind::os, std::move(what)); }
+
+Result<void> must_work(Result<ToolRun> run) {
+  if (!run) return std::move(run).error();
+  if (!run->worked()) return unexpected(run->report());
+  return {};
+}
+
+}  // namespace
+
+Target::~Target() { clean_up(); }
+
+Result<void> Target::start(const SpawnOptions& options) {
+  process_ = TRY(Process::spawn(options));
+  pid_ = process_.pid();
+  return {};
+}
+
+Result<void> Target::dump_and_kill(const Tool& tool, const std::string& images,
+                                   const Words& options, Deadline deadline) {
+  TRY(must_work(dump(tool, pid_, images, options, deadline)));
+  return bury(deadline);
+}
+
+Result<void> Target::dump_and_leave(const Tool& tool, const std::string& images, Words options,
+                                    Deadline deadline) {
+  options.emplace_back("--leave-running");
+  TRY(must_work(dump(tool, pid_, images, options, deadline)));
+  return check_undisturbed();
+}
+
+Result<void> Target::kill(Deadline deadline) {
+  process_.send_signal(SIGKILL);
+  return bury(deadline);
+}
+
+// The pid and those of the threads are taken until the zombie is reaped.
+Result<void> Target::bury(Deadline deadline) {
+  const int status = TRY_IN(process_.wait(deadline), "waiting for the end of the dumped process");
+  if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+    return unexpected("the dumped process ended by itself: " + describe_wait_status(status));
+  }
+  kill_session(pid_);
+  return {};
+}
+
+Result<void> Target::restore(const Tool& tool, const std::string& images, const Words& options,
+                             Deadline deadline) {
+  TRY(must_work(live::restore(tool, images, options, deadline)));
+  process_ = TRY_IN(Process::adopt(pid_), "looking for the restored process");
+  return check_undisturbed();
+}
+
+Result<void> Target::check_undisturbed() const {
+  for (const std::string& line : split_lines(read_text(fmt::format("/proc/{}/status", pid_)))) {
+    if (line.starts_with("State:\tT") || line.starts_with("State:\tt")) {
+      return unexpected("the process is stopped: " + line);
+    }
+    if (line.starts_with("TracerPid:") && line != "TracerPid:\t0") {
+      return unexpected("the process is still traced: " + line);
+    }
+  }
+  return {};
+}
+
+int Target::clean_up() {
+  process_.kill_and_reap();
+  return pid_ > 0 ? kill_session(pid_) : 0;
+}
+
+}  // namespace cryo::live

@@ -1,0 +1,43 @@
+// Target: a process that tests dump, kill and restore, as its parent or subreaper.
+#pragma once
+
+#include <string>
+
+#include "tests/harness/process.h"
+#include "tests/harness/tool.h"
+
+namespace cryo::live {
+
+class Target {
+ public:
+  Target() = default;
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+  ~Target();
+  Result<void> start(const SpawnOptions& options);
+
+  pid_t pid() const { return pid_; }
+  Process& process() { return process_; }
+
+  // The dump kills it; returns when the pid is free again.
+  Result<void> dump_and_kill(const Tool& tool, const std::string& images, const Words& options,
+                             Deadline deadline);
+  // The dump leaves it running, and as it was.
+  Result<void> dump_and_leave(const Tool& tool, const std::string& images, Words options,
+                              Deadline deadline);
+  Result<void> kill(Deadline deadline);
+  Result<void> restore(const Tool& tool, const std::string& images, const Words& options,
+                       Deadline deadline);
+  // Neither stopped nor traced.
+  Result<void> check_undisturbed() const;
+  // Kills and reaps what is left of its session; returns how many processes that were.
+  int clean_up();
+
+ private:
+  Result<void> bury(Deadline deadline);
+
+  Process process_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace cryo::live
