@@ -32,6 +32,15 @@ const std::vector<Variant>& usual_variants() {
   return variants;
 }
 
+const std::vector<Variant>& program_variants() {
+  static const std::vector<Variant> variants = {
+      {"restore", {kRestart}},
+      {"peer_restores_ours", {{By::cryo, By::peer}}},
+      {"we_restore_peers", {{By::peer, By::cryo}}},
+  };
+  return variants;
+}
+
 const std::vector<Variant>& dump_refusal_variants() {
   static const std::vector<Variant> variants = {{"off", {}}, {"refused", {kRefusedDump}}};
   return variants;
