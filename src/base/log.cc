@@ -59,12 +59,10 @@ void Log::error(const Error& error) {
 }
 
 void Log::line(LogLevel level, std::string_view text, const char* file, int number) {
+  if (level == LogLevel::error && first_error_.empty()) first_error_ = text;
   if (!enabled(level)) return;
   std::string out = prefix();
-  if (level == LogLevel::error) {
-    out += fmt::format("Error ({}:{}): ", base_name(file), number);
-    if (first_error_.empty()) first_error_ = text;
-  }
+  if (level == LogLevel::error) out += fmt::format("Error ({}:{}): ", base_name(file), number);
   if (level == LogLevel::warn) out += fmt::format("Warn  ({}:{}): ", base_name(file), number);
   out += text;
   out += '\n';

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -19,6 +20,19 @@
 namespace cryo {
 
 enum class LogLevel : uint8_t { message = 0, error = 1, warn = 2, info = 3, debug = 4 };
+
+// A format string that knows where it stands in the source.
+template <class... A>
+struct LogFormat {
+  template <class S>
+  requires std::is_convertible_v<const S&, std::string_view>
+  consteval LogFormat(const S& text, const char* in = __builtin_FILE(),
+                      int at = __builtin_LINE())  // NOLINT: implicit
+      : format(text), file(in), line(at) {}
+  fmt::format_string<A...> format;
+  const char* file;
+  int line;
+};
 
 class Log {
  public:
@@ -36,18 +50,21 @@ class Log {
   void open(Fd fd);
   void open(FdRef fd);
   void flush_early();
+  // Where the lines go: the output of programs that we run goes there, too.
+  FdRef sink() const { return FdRef(fd_ >= 0 ? fd_ : 2); }
   // The first error line logged, without the prefix: RPC's cr_errmsg. Empty when there was none.
   const std::string& first_error() const { return first_error_; }
 
   // An Error with its trail and hint, as one Error line per line of text.
   void error(const Error& error);
   template <class... A>
-  void error(fmt::format_string<A...> f, A&&... a) {
-    line(LogLevel::error, fmt::format(f, std::forward<A>(a)...));
+  void error(std::type_identity_t<LogFormat<A...>> f, A&&... a) {
+    line(LogLevel::error, fmt::format(f.format, std::forward<A>(a)...), f.file, f.line);
   }
   template <class... A>
-  void warn(fmt::format_string<A...> f, A&&... a) {
-    if (enabled(LogLevel::warn)) line(LogLevel::warn, fmt::format(f, std::forward<A>(a)...));
+  void warn(std::type_identity_t<LogFormat<A...>> f, A&&... a) {
+    if (enabled(LogLevel::warn))
+      line(LogLevel::warn, fmt::format(f.format, std::forward<A>(a)...), f.file, f.line);
   }
   template <class... A>
   void info(fmt::format_string<A...> f, A&&... a) {
@@ -59,7 +76,7 @@ class Log {
   }
 
  private:
-  void line(LogLevel level, std::string_view text, const char* file = "cryo", int line = 0);
+  void line(LogLevel level, std::string_view text, const char* file = "", int number = 0);
   void write_out(std::string_view bytes);
   std::string prefix() const;
 
