@@ -22,7 +22,7 @@ struct DumpReport {
   uint64_t shpages_skipped_parent = 0;
   uint64_t shpages_written = 0;
 
-  Pid root;
+  Pid root{};
   uint32_t tasks = 0;
   uint32_t threads = 0;
   uint64_t total_us = 0;
@@ -36,14 +36,14 @@ struct RestoreReport {
   uint64_t forking_us = 0;  // making the tasks
   uint64_t restore_us = 0;  // everything
 
-  Pid root;  // as the host sees it
+  Pid root{};  // as the host sees it
   uint32_t tasks = 0;
   uint32_t threads = 0;
 };
 
 // One thing that stands in the way of a dump.
 struct Blocker {
-  Pid pid;
+  Pid pid{};
   std::string where;   // "fd 7", "mapping 7f00..7f10", "thread 12"; "" for the task as a whole
   std::string what;    // "a TCP connection to 10.0.0.1:80"
   std::string remedy;  // "close it first"; "" when there is none
