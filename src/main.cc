@@ -1,1 +1,8 @@
-int main() { return 0; }
+#include <string>
+#include <vector>
+
+#include "frontend/cli/run.h"
+
+int main(int argc, char** argv) {
+  return cryo::cli::run(std::vector<std::string>(argv, argv + argc));
+}
