@@ -182,7 +182,7 @@ constexpr Commands kLazy = bit(Command::lazy_pages);
 constexpr Commands kServer = bit(Command::page_server);
 constexpr Commands kService = bit(Command::service);
 constexpr Commands kCpuinfo = bit(Command::cpuinfo);
-constexpr Commands kAll = 0xffff;
+constexpr Commands kAll = kAllCommands;
 
 // -- The options. Rows of supported options have their help as --help prints it.
 

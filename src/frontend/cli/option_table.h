@@ -41,6 +41,7 @@ using Commands = uint16_t;
 constexpr Commands bit(Command command) {
   return static_cast<Commands>(1U << static_cast<unsigned>(command));
 }
+constexpr Commands kAllCommands = 0xffff;
 
 enum class OptionKind : uint8_t {
   toggle,    // on with --name, off with --no-name

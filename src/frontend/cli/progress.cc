@@ -11,7 +11,6 @@
 namespace cryo::cli {
 namespace {
 
-constexpr uint64_t kFirstAfterMs = 300;  // shorter phases need no line
 constexpr uint64_t kEveryMs = 100;
 constexpr uint64_t kBarWidth = 30;
 
@@ -23,15 +22,18 @@ uint64_t now_ms() {
 
 }  // namespace
 
-ProgressLine::ProgressLine(FdRef terminal)
-    : terminal_(terminal), enabled_(isatty(terminal.raw()) == 1), started_ms_(now_ms()) {}
+ProgressLine::ProgressLine(FdRef terminal, uint64_t after_ms)
+    : terminal_(terminal),
+      enabled_(isatty(terminal.raw()) == 1),
+      after_ms_(after_ms),
+      started_ms_(now_ms()) {}
 
 ProgressLine::~ProgressLine() { clear(); }
 
 void ProgressLine::show(const Progress& progress) {
   if (!enabled_) return;
   const uint64_t now = now_ms();
-  if (now - started_ms_ < kFirstAfterMs || now - last_ms_ < kEveryMs) return;
+  if (now - started_ms_ < after_ms_ || now - last_ms_ < kEveryMs) return;
   last_ms_ = now;
   drawn_ = true;
   (void)sys::write_all(terminal_, "\r" + progress_text(progress) + "\x1b[K");

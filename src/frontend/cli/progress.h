@@ -10,8 +10,8 @@ namespace cryo::cli {
 
 class ProgressLine {
  public:
-  // Draws only if `terminal` is one.
-  explicit ProgressLine(FdRef terminal);
+  // Draws only if `terminal` is one, and not before a phase has taken that long.
+  explicit ProgressLine(FdRef terminal, uint64_t after_ms = 300);
   ~ProgressLine();  // takes the line away
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -22,6 +22,7 @@ class ProgressLine {
  private:
   FdRef terminal_;
   bool enabled_;
+  uint64_t after_ms_;
   bool drawn_ = false;
   uint64_t started_ms_;
   uint64_t last_ms_ = 0;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/ioctl.h>
 
+#include <cstdlib>
+
 #include "sys/file.h"
 
 namespace cryo::cli {
@@ -27,13 +29,29 @@ TEST(Progress, SizesHaveTheUnitThatReadsBest) {
 TEST(Progress, IsNeverSeenInAPipe) {
   const sys::Pipe pipe = sys::pipe2().value();
   {
-    ProgressLine line{FdRef(pipe.write)};
+    ProgressLine line{FdRef(pipe.write), 0};
     line.show({"memory", 1, 2});
     line.clear();
   }
   int waiting = -1;
   ASSERT_TRUE(sys::ioctl(pipe.read, FIONREAD, &waiting));
   EXPECT_EQ(waiting, 0);
+}
+
+TEST(Progress, IsDrawnOnATerminalAndTakenAway) {
+  const Fd controller(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(controller);
+  ASSERT_EQ(unlockpt(controller.raw()), 0);
+  std::string name(64, '\0');
+  ASSERT_EQ(ptsname_r(controller.raw(), name.data(), name.size()), 0);
+  const Fd terminal = sys::open(name, O_RDWR | O_NOCTTY).value();
+  {
+    ProgressLine line{FdRef(terminal), 0};
+    line.show({"memory", 1, 2});
+  }
+  std::string seen(256, '\0');
+  seen.resize(sys::read(controller, seen.data(), seen.size()).value());
+  EXPECT_EQ(seen, "\r" + progress_text({"memory", 1, 2}) + "\x1b[K\r\x1b[K");
 }
 
 }  // namespace

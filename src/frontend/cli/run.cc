@@ -54,11 +54,17 @@ int run_command(Session& session) {
   }
 }
 
+// Asking about a process takes no more than reading about it does.
+bool only_asks(const Invocation& call) {
+  return call.settings.common.explain ||
+         (call.command->command == Command::check && call.settings.dump.tree.value != 0);
+}
+
 int run_invocation(Invocation& call, Log& log) {
   CommonOptions& options = call.settings.common;
   log.set_level(options.verbosity);
   for (const int fd : call.settings.close_fds) Fd(fd).reset();
-  if (!options.explain) {
+  if (!only_asks(call)) {
     const std::string missing = missing_privilege(options.unprivileged);
     if (!missing.empty()) {
       print(missing);
