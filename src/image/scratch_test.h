@@ -1,0 +1,54 @@
+// For tests of this layer: a directory that goes away with the test, and whole files in it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "sys/file.h"
+
+namespace cryo {
+
+class ScratchDir {
+ public:
+  ScratchDir() {
+    std::string name = testing::TempDir() + "cryo-image-XXXXXX";
+    CHECK(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~ScratchDir() { std::filesystem::remove_all(path_); }
+  ScratchDir(const ScratchDir&) = delete;
+  ScratchDir& operator=(const ScratchDir&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  Fd open() const { return sys::open(path_.string(), O_RDONLY | O_DIRECTORY).value(); }
+  void write(const std::string& name, std::string_view bytes) const {
+    std::ofstream(path_ / name, std::ios::binary) << bytes;
+  }
+  std::string read(const std::string& name) const {
+    std::ifstream in(path_ / name, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  bool has(const std::string& name) const {
+    return std::filesystem::exists(std::filesystem::symlink_status(path_ / name));
+  }
+  // Names, sorted, separated by blanks.
+  std::string list() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return fmt::format("{}", fmt::join(names, " "));
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace cryo
