@@ -27,12 +27,14 @@ struct Data {
 // An argument: a number, or the address of a piece of data.
 class Argument {
  public:
+  // Implicit: arguments are written as in a call.
+  // NOLINTBEGIN(google-explicit-constructor)
   template <class T>
   requires(std::is_integral_v<T>) Argument(T value)
       : value_(static_cast<uint64_t>(
-            static_cast<std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>(value))) {
-  }                                                             // NOLINT: implicit
-  Argument(Data data) : value_(data.offset), is_data_(true) {}  // NOLINT
+            static_cast<std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>(value))) {}
+  Argument(Data data) : value_(data.offset), is_data_(true) {}
+  // NOLINTEND(google-explicit-constructor)
   uint64_t value() const { return value_; }
   bool is_data() const { return is_data_; }
 

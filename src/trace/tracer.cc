@@ -215,8 +215,9 @@ Result<bool> attach_new_threads(Tracer& tracer, Pid pid, FdRef proc, unsigned op
 Result<void> stop_attached(Pid pid, Attached& all) {
   while (!all.running.empty()) {
     Running running = all.running.back();
+    const bool is_leader = running.tid().value == pid.value;
     Result<Stopped> stop = std::move(running).wait_for_interrupt();
-    if (!stop && (stop.error().kind() != ErrorKind::gone || running.tid().value == pid.value))
+    if (!stop && (stop.error().kind() != ErrorKind::gone || is_leader))
       return std::move(stop).error();
     all.running.pop_back();
     if (stop) all.stopped.push_back(*stop);

@@ -16,8 +16,6 @@ namespace {
 // from those which set the carry flag on purpose.
 class Assembler {
  public:
-  explicit Assembler(uint64_t address) : address_(address) {}
-
   void bytes(std::initializer_list<int> list) {
     for (int b : list) code_.push_back(static_cast<std::byte>(b));
   }
@@ -54,7 +52,6 @@ class Assembler {
   void number(uint64_t value, size_t size) {
     for (size_t i = 0; i < size; ++i) code_.push_back(static_cast<std::byte>(value >> (8 * i)));
   }
-  uint64_t address_;
   std::vector<std::byte> code_;
 };
 
@@ -89,7 +86,7 @@ WayOut interrupted(const Registers& r) {
 size_t thunk_size() { return 288; }
 
 Thunk build_thunk(const ThunkSpec& spec) {
-  Assembler a(spec.address);
+  Assembler a;
   const Registers& r = spec.registers;
   size_t mask = 0, normal_ip = 0, eintr_ip = 0, to_eintr = 0;
   Thunk thunk;
