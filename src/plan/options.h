@@ -73,7 +73,7 @@ struct CommonOptions {
 enum class FinalState : uint8_t { killed, running, stopped };
 
 struct DumpOptions : CommonOptions {
-  Pid tree{};                                    // -t
+  Pid tree{};                                   // -t
   FinalState final_state = FinalState::killed;  // -R, -s; the last one given counts
   uint32_t timeout_s = 10;                      // --timeout, of freezing and collecting; 0 is none
   bool link_remap = false;           // --link-remap: temporary links to removed names are fine
