@@ -2,6 +2,8 @@
 
 #include <sys/ioctl.h>
 
+#include <algorithm>
+
 #include "sys/call.h"
 
 namespace cryo::sys {
@@ -34,10 +36,11 @@ Result<std::span<const PageRegion>> PageScan::next(std::span<PageRegion> room) {
   arg_.vec = reinterpret_cast<uint64_t>(room.data());
   arg_.vec_len = room.size();
   const size_t n = TRY(pagemap_scan(pagemap_, arg_));
-  if (n < room.size() || arg_.walk_end <= arg_.start || arg_.walk_end >= arg_.end) {
+  if (n < room.size()) {
     done_ = true;
   } else {
-    arg_.start = arg_.walk_end;
+    arg_.start = std::max(arg_.walk_end, room.back().end);
+    done_ = arg_.start >= arg_.end;
   }
   return std::span<const PageRegion>(room.data(), n);
 }

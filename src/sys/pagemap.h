@@ -1,9 +1,10 @@
 // PAGEMAP_SCAN (6.7): which pages of an address range are what, as runs. The categories and flags
 // are PAGE_IS_* and PM_SCAN_* of sys/uapi.h.
 //
-// 6.18: after a complete walk `walk_end` is stale if the kernel's own buffer of 512 runs was
-// flushed before. The walk is complete when fewer runs than there is room for came back (and no
-// page limit was set); only otherwise it tells where to go on. PageScan::next applies that rule.
+// 6.18: `walk_end` may be too low: after a complete walk it is that of the last time that the kernel
+// flushed its own buffer of 512 runs. PageScan::next therefore takes the walk as complete when fewer
+// runs came back than there is room for, and else goes on behind the last run, or at walk_end if that
+// is further.
 #pragma once
 
 #include <cstdint>
