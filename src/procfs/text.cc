@@ -18,7 +18,9 @@ bool Scanner::skip(std::string_view text) {
 }
 
 void Scanner::spaces() {
-  while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t')) rest_.remove_prefix(1);
+  size_t n = 0;
+  while (n < rest_.size() && (rest_[n] == ' ' || rest_[n] == '\t')) ++n;
+  rest_.remove_prefix(n);
 }
 
 template <class T>

@@ -170,16 +170,23 @@ Result<void> SmapsParser::line(std::string_view text) {
 
 Result<void> SmapsParser::value_line(std::string_view text) {
   Scanner in(text);
-  std::string_view key;
-  if (vmas_.empty() || !in.until(':', key)) return malformed("smaps", text);
-  if (key == "VmFlags") {
-    parse_flags(in.rest(), vmas_.back());
-    return {};
+  if (vmas_.empty()) return malformed("smaps", text);
+  // Nearly always the line is the one that comes next, and the key need not be looked for.
+  const bool next =
+      expected_ < kValueLines.size() && in.skip(kValueLines[expected_].key) && in.skip(':');
+  if (!next) {
+    in = Scanner(text);
+    std::string_view key;
+    if (!in.until(':', key)) return malformed("smaps", text);
+    if (key == "VmFlags") {
+      parse_flags(in.rest(), vmas_.back());
+      return {};
+    }
+    const size_t at = find_line(key, expected_);
+    if (at == kValueLines.size()) return {};  // a newer kernel's
+    expected_ = at;
   }
-  const size_t at = find_line(key, expected_);
-  if (at == kValueLines.size()) return {};  // a newer kernel's
-  expected_ = at + 1;
-  const ValueLine& known = kValueLines[at];
+  const ValueLine& known = kValueLines[expected_++];
   if (known.member == nullptr) return {};
   uint64_t value = 0;
   in.spaces();
