@@ -21,8 +21,12 @@ struct SharedState {
   std::atomic<uint32_t> released;   // checkpoints that it may go on from
   std::atomic<pid_t> checkpointer;  // the thread that is in checkpoint()
   std::atomic<Outcome> outcome;
-  // For tests whose two sides exchange more than that.
-  std::atomic<uint64_t> words[32];
+  // Of programs that check themselves: how often each worker went round, and the first complaint.
+  std::atomic<uint32_t> workers;
+  std::atomic<uint64_t> rounds[32];
+  std::atomic<uint32_t> interruptions;  // of calls that the kernel never restarts by itself
+  std::atomic<uint32_t> complaints;
+  char complaint[512];
 };
 static_assert(sizeof(SharedState) <= 4096);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);

@@ -1,8 +1,10 @@
 #include "tests/harness/tool.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 
 #include "tests/harness/text.h"
@@ -21,6 +23,27 @@ std::string telling_part(const std::string& log) {
     if (i >= tail || lines[i].find("Error") != std::string::npos) result += "  " + lines[i] + "\n";
   }
   return result;
+}
+
+std::string as_typed(const Words& argv) { return fmt::format("{}", fmt::join(argv, " ")); }
+
+SpawnOptions invocation(const Tool& tool, const std::string& command, const std::string& images,
+                        const Words& options, const Words& environment) {
+  SpawnOptions spawn;
+  spawn.argv = {tool.path, command, "-D", images, "-v4", "-o", command + ".log"};
+  spawn.argv.insert(spawn.argv.end(), options.begin(), options.end());
+  spawn.environment = plain_environment();
+  spawn.environment.insert(spawn.environment.end(), environment.begin(), environment.end());
+  spawn.output = images + "/" + command + ".output";
+  return spawn;
+}
+
+ToolRun collect(const SpawnOptions& spawn, const std::string& command, const std::string& images) {
+  ToolRun run;
+  run.command = as_typed(spawn.argv);
+  run.log = read_text(images + "/" + command + ".log");
+  run.output = read_text(spawn.output);
+  return run;
 }
 
 }  // namespace
@@ -46,24 +69,27 @@ std::string ToolRun::report() const {
 
 Result<ToolRun> run_tool(const Tool& tool, const std::string& command, const std::string& images,
                          const Words& options, Deadline deadline, const Words& environment) {
-  const std::string log = images + "/" + command + ".log";
-  SpawnOptions spawn;
-  spawn.argv = {tool.path, command, "-D", images, "-v4", "-o", command + ".log"};
-  spawn.argv.insert(spawn.argv.end(), options.begin(), options.end());
-  spawn.environment = plain_environment();
-  spawn.environment.insert(spawn.environment.end(), environment.begin(), environment.end());
-  spawn.output = images + "/" + command + ".output";
+  const SpawnOptions spawn = invocation(tool, command, images, options, environment);
+  Process process = TRY_IN(Process::spawn(spawn), "running {}", as_typed(spawn.argv));
+  const Result<int> status = process.wait(deadline);
+  process.kill_and_reap();
+  ToolRun run = collect(spawn, command, images);
+  if (!status) return Error::of(ErrorKind::os, "did not end in time: " + run.report());
+  run.wait_status = status.value();
+  return run;
+}
 
-  ToolRun run;
-  for (const std::string& word : spawn.argv) run.command += (run.command.empty() ? "" : " ") + word;
-  Process process = TRY_IN(Process::spawn(spawn), "running {}", run.command);
-  Result<int> status = process.wait(deadline);
-  run.log = read_text(log);
-  run.output = read_text(spawn.output);
-  if (!status) {
-    return std::move(status).error().during(run.command + "\n" + telling_part(run.log));
-  }
-  run.wait_status = *status;
+Result<ToolRun> run_tool_killed(const Tool& tool, const std::string& command,
+                                const std::string& images, const Words& options,
+                                std::chrono::nanoseconds after) {
+  const SpawnOptions spawn = invocation(tool, command, images, options, {});
+  Process process = TRY_IN(Process::spawn(spawn), "running {}", as_typed(spawn.argv));
+  const timespec time = {after.count() / 1'000'000'000, after.count() % 1'000'000'000};
+  nanosleep(&time, nullptr);
+  process.send_signal(SIGKILL);
+  const int status = TRY(process.wait(deadline_in(std::chrono::seconds(30))));
+  ToolRun run = collect(spawn, command, images);
+  run.wait_status = status;
   return run;
 }
 

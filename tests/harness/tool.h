@@ -41,6 +41,11 @@ using Words = std::vector<std::string>;
 Result<ToolRun> run_tool(const Tool& tool, const std::string& command, const std::string& images,
                          const Words& options, Deadline deadline, const Words& environment = {});
 
+// The same, but kills the tool after this time. Its wait status says whether it was faster.
+Result<ToolRun> run_tool_killed(const Tool& tool, const std::string& command,
+                                const std::string& images, const Words& options,
+                                std::chrono::nanoseconds after);
+
 // Both make the image directory if needed. Restore is detached: the tree comes to the subreaper.
 Result<ToolRun> dump(const Tool& tool, pid_t pid, const std::string& images, const Words& options,
                      Deadline deadline);

@@ -1,0 +1,34 @@
+// A read() whose system call instruction has a known address, so that a signal handler can tell whether
+// it interrupted the call, and what the call is going to answer.
+#pragma once
+
+#include <ucontext.h>
+
+#include <cstddef>
+#include <cstdint>
+
+extern "C" {
+long interruptible_read(int fd, void* buffer, size_t size);
+extern const char interruptible_read_call[];   // the instruction
+extern const char interruptible_read_after[];  // the one after it
+}
+
+namespace cryo::victim {
+
+inline const char* program_counter(const ucontext_t& context) {
+#if defined(__x86_64__)
+  return reinterpret_cast<const char*>(context.uc_mcontext.gregs[REG_RIP]);
+#else
+  return reinterpret_cast<const char*>(context.uc_mcontext.pc);
+#endif
+}
+
+inline int64_t answer_of_call(const ucontext_t& context) {
+#if defined(__x86_64__)
+  return context.uc_mcontext.gregs[REG_RAX];
+#else
+  return static_cast<int64_t>(context.uc_mcontext.regs[0]);
+#endif
+}
+
+}  // namespace cryo::victim
