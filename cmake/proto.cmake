@@ -17,7 +17,8 @@ endforeach()
 add_library(cryo_proto STATIC ${proto_sources})
 # Most of the time goes into protobuf's headers: a dozen files at once takes half of it.
 set_target_properties(cryo_proto PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
-target_compile_options(cryo_proto PRIVATE -w -fno-exceptions)
+# Generated code is a few accessors and loops over fields: more than -O1 is time spent for nothing.
+target_compile_options(cryo_proto PRIVATE -w -fno-exceptions -O1 -g0)
 if(CRYO_ASAN OR CRYO_FUZZ)
   target_compile_options(cryo_proto PRIVATE -fsanitize=address,undefined)
 endif()
