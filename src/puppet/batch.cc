@@ -73,16 +73,14 @@ uint64_t Batch::bytes() const { return data_start() + ((data_.size() + 15) & ~ui
 
 std::string Batch::describe(uint32_t call) const {
   const puppet_call& c = calls_.at(call);
-  std::string text = fmt::format("{}(", syscall_name(c.nr));
+  std::vector<std::string> arguments;
   for (unsigned i = 0; i < 6; ++i) {
-    if ((data_arguments_[call] >> i & 1) != 0)
-      text += fmt::format("{}&data[{}]", i ? ", " : "", c.arg[i]);
-    else if (c.arg[i] < 4096 || c.arg[i] > UINT64_MAX - 4096)
-      text += fmt::format("{}{}", i ? ", " : "", static_cast<int64_t>(c.arg[i]));
-    else
-      text += fmt::format("{}{:#x}", i ? ", " : "", c.arg[i]);
+    const bool small = c.arg[i] < 4096 || c.arg[i] > UINT64_MAX - 4096;
+    if ((data_arguments_[call] >> i & 1) != 0) arguments.push_back(fmt::format("&data[{}]", c.arg[i]));
+    else if (small) arguments.push_back(fmt::format("{}", static_cast<int64_t>(c.arg[i])));
+    else arguments.push_back(fmt::format("{:#x}", c.arg[i]));
   }
-  return text + ")";
+  return fmt::format("{}({})", syscall_name(c.nr), fmt::join(arguments, ", "));
 }
 
 void Batch::load(std::span<std::byte> memory, uint64_t at, uint64_t slots_at,

@@ -24,17 +24,6 @@ static_assert(kPeers <= PUPPET_MOST_PEERS);
 constexpr uint64_t kPeerArena = 16 * 1024;
 constexpr uint32_t kSpins = 4000;
 
-uint64_t find_hole(std::span<const AddressRange> mapped, uint64_t size) {
-  uint64_t top = mapped.empty() ? 0 : mapped.back().start;
-  for (size_t i = mapped.size(); i-- > 0;) {
-    const uint64_t bottom = i == 0 ? kLowest : mapped[i - 1].end;
-    top = mapped[i].start;
-    if (top > bottom && top - bottom >= size + 2 * kDistance && top < uint64_t{1} << 47)
-      return (top - kDistance - size) & ~(kPage - 1);
-  }
-  return 0;
-}
-
 // The end of the ELF image's section headers: what follows in the last page is padding.
 uint64_t image_end(std::span<const std::byte> image) {
   Elf64_Ehdr header{};
@@ -70,6 +59,17 @@ void fill_slot(puppet_slot& slot, const FrozenThread& thread, uint64_t way_out, 
 
 }  // namespace
 
+uint64_t find_hole(std::span<const AddressRange> mapped, uint64_t size) {
+  uint64_t top = mapped.empty() ? 0 : mapped.back().start;
+  for (size_t i = mapped.size(); i-- > 0;) {
+    const uint64_t bottom = i == 0 ? kLowest : mapped[i - 1].end;
+    top = mapped[i].start;
+    if (top > bottom && top - bottom >= size + 2 * kDistance && top < uint64_t{1} << 47)
+      return (top - kDistance - size) & ~(kPage - 1);
+  }
+  return 0;
+}
+
 Result<InjectionSite> InjectionSite::find(std::span<const AddressRange> mapped, AddressRange vdso,
                                           FdRef mem, uint64_t area_size) {
   std::vector<std::byte> image(vdso.end - vdso.start);
@@ -95,6 +95,8 @@ Result<InjectionSite> InjectionSite::find(std::span<const AddressRange> mapped, 
 AreaLayout Injection::layout() {
   return {.slots = 1 + kPeers, .slot_stride = 16384, .arena = 512 * 1024};
 }
+
+uint64_t Injection::area_size() { return layout().size(); }
 
 Injection::Injection(const FrozenThread& leader, const InjectionSite& site, FdRef mem,
                      CoordinatorLife& life)
@@ -280,6 +282,12 @@ Result<void> Injection::take_out() {
                       site_.thunks));
   kill_point();
   return {};
+}
+
+void Injection::hide(uint64_t address, std::span<std::byte> copy) const {
+  const uint64_t from = std::max(address, site_.thunks);
+  const uint64_t to = std::min(address + copy.size(), site_.thunks + site_.thunk_count * arch::thunk_size());
+  if (from < to) std::memset(copy.data() + (from - address), 0, to - from);
 }
 
 Result<void> Injection::cure() && { return take_out(); }

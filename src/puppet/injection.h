@@ -26,6 +26,9 @@ struct AddressRange {
   uint64_t start, end;
 };
 
+// The highest unmapped place of `size` bytes, away from everything in `mapped` (sorted); 0 if there is none.
+uint64_t find_hole(std::span<const AddressRange> mapped, uint64_t size);
+
 // Where in the task's memory an injection goes.
 struct InjectionSite {
   uint64_t thunks;       // zero bytes in an executable mapping
@@ -47,6 +50,7 @@ class Injection {
   Injection& operator=(Injection&&) = delete;
   ~Injection();  // cures if cure() was not called
 
+  static uint64_t area_size();
   Puppet& leader() { return *puppet_; }
 
   // Runs a batch in each of `threads` (not the leader), several at a time, and hands over what each answered.
@@ -54,6 +58,9 @@ class Injection {
   Result<void> run_in_threads(std::span<const FrozenThread> threads,
                               const std::function<Batch(size_t)>& make,
                               const std::function<Result<void>(size_t, const Outcome&)>& take);
+
+  // Takes our own bytes out of a copy of the task's memory at `address`.
+  void hide(uint64_t address, std::span<std::byte> copy) const;
 
   // Gives the leader everything back. It is then stopped as before.
   Result<void> cure() &&;
