@@ -1,0 +1,82 @@
+// What a dump hands to the kinds: the operation, one task of it, one thread of that task.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "image/store.h"
+#include "model/snapshot.h"
+#include "plan/fd_view.h"
+#include "plan/job.h"
+#include "plan/options.h"
+#include "plan/report.h"
+#include "procfs/reader.h"
+#include "puppet/injection.h"
+
+namespace cryo {
+
+class FileTable;
+class Host;
+
+// The whole operation.
+struct Capture {
+  const DumpOptions& options;
+  Log& log;
+  ImageWriter& images;
+  FileTable& files;
+  DumpReport& report;
+  uint32_t next_pages_id = 1;      // of pages-N.img
+  uint32_t next_file_id = 1;
+  std::vector<Blocker>& blockers;  // what cannot be dumped; found all at once, reported together
+  std::function<void(const Progress&)> progress;
+};
+
+// One task. From /proc; valid whether the task runs (--explain, the look before the freeze) or is frozen.
+struct TaskView {
+  Capture& capture;
+  Pid pid;
+  const procfs::ProcTask& proc;
+  procfs::TaskStat stat;
+  procfs::TaskStatus status;
+  std::vector<procfs::Vma> vmas;  // with VmFlags
+  std::vector<FdView> fds;        // ascending
+
+  void block(std::string where, std::string what, std::string remedy = "") const {
+    capture.blockers.push_back({pid, std::move(where), std::move(what), std::move(remedy)});
+  }
+};
+
+// One frozen task.
+struct TaskCapture : TaskView {
+  std::vector<FrozenThread> threads;  // the leader first
+  Fd mem;                             // /proc/PID/mem, read-write
+  TaskImage image;                    // what the kinds fill in
+};
+
+struct ThreadCapture {
+  TaskCapture& task;
+  size_t index;  // 0 is the leader
+
+  const FrozenThread& frozen() const { return task.threads[index]; }
+  Tid tid() const { return frozen().task.tid(); }
+  ThreadImage& image() const { return task.image.threads[index]; }
+  pb::thread_core_entry& core() const { return *image().core.mutable_thread_core(); }
+};
+
+// What a kind does with the answers to the calls that it put into a batch.
+using Answer = std::function<Result<void>(const Outcome&)>;
+
+// Open file descriptions and the paths that are recorded like them (exe, cwd, root, mapped files).
+class FileTable {
+ public:
+  virtual ~FileTable() = default;
+  // The id of what `view` shows; captured by its kind the first time. Views of the same description
+  // share an id.
+  virtual Result<FileId> add(const TaskView& task, const FdView& view) = 0;
+};
+
+}  // namespace cryo

@@ -1,0 +1,87 @@
+// What a restore hands to the kinds: the operation, one task to compile a plan for, one file to make.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "image/store.h"
+#include "model/snapshot.h"
+#include "plan/job.h"
+#include "plan/options.h"
+#include "plan/plan.h"
+#include "plan/report.h"
+
+namespace cryo {
+
+class Host;
+class StagedFiles;
+
+// A mapping that the kernel made in the coordinator ([vdso], [vvar], ...) and that the new task takes along: it is
+// parked where nothing of the image lies until its kind moves it to its place.
+struct SpecialMapping {
+  std::string name;
+  uint64_t start, size;  // in the coordinator
+  uint64_t parked;
+};
+
+// The whole operation.
+struct Restore {
+  const RestoreOptions& options;
+  Log& log;
+  const ImageReader& images;
+  const Snapshot& snapshot;
+  RestoreReport& report;
+  StagedFiles& files;
+  std::vector<SpecialMapping> special;
+  FdRef root;  // what paths in the images are relative to (--root, or /)
+  std::function<void(const Progress&)> progress;
+};
+
+// Descriptors that the coordinator opens before the task exists and the task inherits, under numbers that are
+// known when the plan is compiled. The task closes them once everything is at its place.
+class StagedFiles {
+ public:
+  // `first` lies above every number that the task will have in use.
+  explicit StagedFiles(int first) : next_(first) {}
+
+  // The number at which the description `id` will be found. With `open_flags`, the file is opened with these
+  // instead of its own (mappings, exe).
+  int file(FileId id, std::optional<int> open_flags = std::nullopt);
+  // A descriptor that a kind makes itself; it is moved to the number returned.
+  int add(std::string what, std::function<Result<Fd>()> make);
+
+  struct Wanted {
+    int number;
+    std::string what;
+    std::optional<FileId> id;
+    std::optional<int> open_flags;
+    std::function<Result<Fd>()> make;
+  };
+  const std::vector<Wanted>& wanted() const { return wanted_; }
+
+ private:
+  int next_;
+  std::vector<Wanted> wanted_;
+  std::map<std::pair<FileId, int>, int> numbers_;
+};
+
+// One task: from its image to its plan.
+struct TaskRestore {
+  Restore& restore;
+  const TaskImage& image;
+  TaskPlan& plan;
+};
+
+// One open file description to be made in the coordinator.
+struct FileRestore {
+  Restore& restore;
+  FileId id;
+  std::optional<int> open_flags;  // instead of the entry's own
+};
+
+}  // namespace cryo
