@@ -1,0 +1,22 @@
+// Declarations of the kinds, for the registry.
+#pragma once
+
+#include "plan/kind.h"
+
+namespace cryo {
+
+extern const TaskKind core_kind;              // task/core.cc
+extern const TaskKind registers_kind;         // task/registers.cc
+extern const TaskKind sigactions_kind;        // task/sigactions.cc
+extern const TaskKind thread_addresses_kind;  // task/thread_addresses.cc
+extern const TaskKind vmas_kind;              // mm/vmas.cc
+extern const TaskKind layout_kind;            // mm/layout.cc
+extern const TaskKind pages_kind;             // mm/pages.cc
+extern const TaskKind mm_fields_kind;         // mm/fields.cc
+extern const TaskKind vdso_kind;              // mm/vdso.cc
+extern const TaskKind fd_table_kind;          // files/fd_table.cc
+extern const TaskKind fs_kind;                // files/fs.cc
+
+extern const FileKind regular_kind;  // files/regular.cc
+
+}  // namespace cryo
