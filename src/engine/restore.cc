@@ -1,13 +1,116 @@
 #include "engine/restore.h"
 
-namespace cryo {
+#include <ctime>
 
-Result<RestoreReport> restore(const RestoreOptions&, Job&) {
-  return Error::unsupported("restore is not there yet");
+#include "engine/load.h"
+#include "engine/stage.h"
+#include "fdinfo.pb.h"
+#include "kinds/registry.h"
+#include "sys/file.h"
+#include "sys/rseq.h"
+
+namespace cryo {
+namespace {
+
+uint64_t now_us() {
+  timespec now{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000U + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
-Result<std::string> explain_restore(const RestoreOptions&, Job&) {
-  return Error::unsupported("restore --explain is not there yet");
+// Numbers above all that the task and we have in use.
+Result<int> first_staged_number(const TaskImage& task) {
+  int first = task.fds.empty() ? 0 : static_cast<int>(task.fds.back().fd()) + 1;
+  const procfs::ProcDir proc = TRY(procfs::ProcDir::open());
+  const procfs::ProcTask self = TRY(proc.self());
+  const std::vector<FdNo> ours = TRY(self.fds());
+  // Room for the descriptors that making files needs for a moment.
+  if (!ours.empty()) first = std::max(first, ours.back().value + 64);
+  return first;
+}
+
+Result<Fd> make_staged(Restore& restore, const StagedFiles::Wanted& wanted) {
+  if (!wanted.id) return wanted.make();
+  const auto found = restore.snapshot.files.find(*wanted.id);
+  if (found == restore.snapshot.files.end()) return Error::bad_image(fmt::format("files.img has no file {}", *wanted.id));
+  const FileKind* kind = file_kind_of(found->second.type());
+  if (kind == nullptr) return Error::unsupported(fmt::format("file {} is of type {}, which cannot be restored yet", *wanted.id, static_cast<int>(found->second.type())));
+  const FileRestore file{restore, *wanted.id, wanted.open_flags};
+  return kind->restore(file, found->second);
+}
+
+Result<std::vector<Fd>> open_staged(Restore& restore) {
+  std::vector<Fd> all;
+  for (const StagedFiles::Wanted& wanted : restore.files.wanted()) {
+    const Fd fd = TRY_IN(make_staged(restore, wanted), "making {}", wanted.what);
+    all.push_back(TRY(sys::dup3(fd, wanted.number)));
+  }
+  return all;
+}
+
+Result<ImageReader> open_images(const Job& job) {
+  Fd dir = TRY(sys::openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return ImageReader::open(std::move(dir));
+}
+
+Result<void> compile(TaskRestore& task) {
+  for (const TaskKind* kind : task_kinds())
+    if (kind->compile != nullptr) TRY_IN(kind->compile(task), "planning the {} of {}", kind->name, task.image.pid());
+  return {};
+}
+
+}  // namespace
+
+Result<RestoreReport> restore(const RestoreOptions& options, Job& job) {
+  const uint64_t begin = now_us();
+  RestoreReport report;
+  const ImageReader images = TRY(open_images(job));
+  const Snapshot snapshot = TRY(load_snapshot(images));
+  if (snapshot.tasks.size() != 1) return Error::unsupported("trees of several processes cannot be restored yet");
+  const TaskImage& image = snapshot.tasks.front();
+  const int first = TRY(first_staged_number(image));
+  StagedFiles files(first);
+  const Fd root = TRY(sys::open(options.root.empty() ? "/" : options.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const std::vector<AddressRange> taken = TRY(taken_ranges(image));
+  std::vector<SpecialMapping> special = TRY(plan_parking(taken));
+  Restore context{options, job.log, images, snapshot, report, files, std::move(special), root, job.progress};
+  TaskPlan plan(image.threads.size());
+  TaskRestore task{context, image, plan};
+  TRY(compile(task));
+
+  TRY(job.notify(Action::pre_restore, Pid{0}));
+  std::vector<Fd> staged = TRY(open_staged(context));
+  Tracer tracer = TRY(Tracer::create(0));
+  TRY(sys::unregister_own_rseq());
+  const std::unique_ptr<Stage> stage = TRY(Stage::raise(context, image, plan, tracer));
+  report.forking_us = now_us() - begin;
+  report.root = stage->pid();
+  report.tasks = 1;
+  report.threads = static_cast<uint32_t>(image.threads.size());
+  TRY(job.root_created(stage->pid()));
+  for (size_t phase = 0; phase < kPhases; ++phase) TRY(stage->perform(static_cast<Phase>(phase)));
+  TRY(job.notify(Action::post_restore, stage->pid()));
+  TRY(job.notify(Action::pre_resume, stage->pid()));
+  TRY(stage->let_go(options.leave_stopped || image.tc().task_state() == 3));
+  TRY(job.notify(Action::post_resume, stage->pid()));
+  report.restore_us = now_us() - begin;
+  return report;
+}
+
+Result<std::string> explain_restore(const RestoreOptions& options, Job& job) {
+  RestoreReport report;
+  const ImageReader images = TRY(open_images(job));
+  const Snapshot snapshot = TRY(load_snapshot(images));
+  const TaskImage& image = snapshot.tasks.front();
+  const int first = TRY(first_staged_number(image));
+  StagedFiles files(first);
+  const std::vector<AddressRange> taken = TRY(taken_ranges(image));
+  std::vector<SpecialMapping> special = TRY(plan_parking(taken));
+  Restore context{options, job.log, images, snapshot, report, files, std::move(special), FdRef(-1), job.progress};
+  TaskPlan plan(image.threads.size());
+  TaskRestore task{context, image, plan};
+  TRY(compile(task));
+  return plan.describe();
 }
 
 }  // namespace cryo

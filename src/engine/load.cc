@@ -1,0 +1,71 @@
+#include "engine/load.h"
+
+#include <set>
+
+namespace cryo {
+namespace {
+
+constexpr uint32_t kMostPid = 1 << 22;
+
+Result<void> check_node(const pb::pstree_entry& node) {
+  if (node.pid() == 0 || node.pid() > kMostPid) return Error::bad_image(fmt::format("pstree: pid {}", node.pid()));
+  if (node.threads_size() == 0) return Error::bad_image(fmt::format("pstree: {} has no threads", node.pid()));
+  std::set<uint32_t> seen;
+  for (const uint32_t tid : node.threads())
+    if (tid == 0 || tid > kMostPid || !seen.insert(tid).second) return Error::bad_image(fmt::format("pstree: thread {} of {}", tid, node.pid()));
+  if (!seen.contains(node.pid())) return Error::bad_image(fmt::format("pstree: {} is not among its threads", node.pid()));
+  return {};
+}
+
+Result<ThreadImage> load_thread(const ImageReader& images, uint32_t tid, bool leader) {
+  ThreadImage thread{Tid{static_cast<int32_t>(tid)}, {}, {}};
+  thread.core = TRY(images.require<pb::core_entry>({ImageKind::core, tid}));
+  if (!thread.core.has_thread_core()) return Error::bad_image(fmt::format("core-{}.img: no thread_core", tid));
+  if (leader != thread.core.has_tc()) return Error::bad_image(fmt::format("core-{}.img: {}", tid, leader ? "no tc" : "a thread with a tc"));
+  return thread;
+}
+
+Result<TaskImage> load_task(const ImageReader& images, const pb::pstree_entry& node) {
+  TRY(check_node(node));
+  TaskImage task;
+  task.node = node;
+  const uint32_t pid = node.pid();
+  ThreadImage leader = TRY(load_thread(images, pid, true));
+  task.threads.push_back(std::move(leader));
+  for (const uint32_t tid : node.threads())
+    if (tid != pid) {
+      ThreadImage thread = TRY(load_thread(images, tid, false));
+      task.threads.push_back(std::move(thread));
+    }
+  task.ids = TRY(images.require<pb::task_kobj_ids_entry>({ImageKind::ids, pid}));
+  task.mm = TRY(images.require<pb::mm_entry>({ImageKind::mm, pid}));
+  task.fs = TRY(images.require<pb::fs_entry>({ImageKind::fs, pid}));
+  task.fds = TRY(images.records<pb::fdinfo_entry>({ImageKind::fdinfo, task.ids.files_id()}));
+  std::optional<pb::cryo_task_entry> extra = TRY(images.record<pb::cryo_task_entry>({ImageKind::cryo, pid}));
+  if (!extra) return task;
+  for (const pb::cryo_thread_entry& entry : extra->threads())
+    for (ThreadImage& thread : task.threads)
+      if (thread.tid.value == static_cast<int32_t>(entry.tid())) thread.extra = entry;
+  extra->clear_threads();
+  task.extra = std::move(*extra);
+  return task;
+}
+
+}  // namespace
+
+Result<Snapshot> load_snapshot(const ImageReader& images) {
+  Snapshot snapshot;
+  snapshot.inventory = TRY(images.inventory());
+  const std::vector<pb::pstree_entry> nodes = TRY(images.records<pb::pstree_entry>({ImageKind::pstree}));
+  if (nodes.empty()) return Error::bad_image("pstree.img has no process");
+  for (const pb::pstree_entry& node : nodes) {
+    TaskImage task = TRY_IN(load_task(images, node), "reading the images of {}", node.pid());
+    snapshot.tasks.push_back(std::move(task));
+  }
+  const std::vector<pb::file_entry> files = TRY(images.records<pb::file_entry>({ImageKind::files}));
+  for (const pb::file_entry& file : files)
+    if (!snapshot.files.emplace(FileId{file.id()}, file).second) return Error::bad_image(fmt::format("files.img: two files with id {}", file.id()));
+  return snapshot;
+}
+
+}  // namespace cryo
