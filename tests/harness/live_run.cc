@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include "tests/harness/text.h"
 #include "tests/harness/victim.h"
 
@@ -144,8 +145,13 @@ Result<void> LiveRun::expect_restore_refused(const std::string& images) {
       TRY(live::restore(tool_under_test(), images, traits_.restore_options, deadline_));
   TRY(must_refuse(run, traits_.restore_refusal));
   refused_ = true;
-  if (kill(target_.pid(), 0) == 0) return unexpected("the refused restore has left a process");
-  return {};
+  // What it killed itself may still have to be reaped.
+  const auto gone = [&] {
+    waitpid(target_.pid(), nullptr, WNOHANG | __WALL);
+    return kill(target_.pid(), 0) != 0;
+  };
+  if (wait_until(gone, deadline_in(std::chrono::seconds(5)))) return {};
+  return unexpected("the refused restore has left a process");
 }
 
 Result<Outcome> LiveRun::last_words() {

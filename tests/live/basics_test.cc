@@ -1,5 +1,6 @@
 // What every live test stands on: a process with a bit of memory, a file and some threads.
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,6 +56,25 @@ CHECKPOINT_TEST(Basics, can_be_checkpointed_twice_by_itself) {
   generation++;
   checkpoint();
   EXPECT_EQ(generation, 2);
+}
+
+// The process has a file of ten bytes open, which is shorter when it is restored.
+CHECKPOINT_TEST(Basics, is_not_restored_on_changed_file, restore_refused("size"),
+                between([](const live::Between& dead) {
+                  ASSERT_EQ(truncate((dead.directory + "/data").c_str(), 3), 0);
+                })) {
+  const int fd = open("data", O_RDWR | O_CREAT, 0600);
+  ASSERT_EQ(write(fd, "0123456789", 10), 10);
+  checkpoint();
+}
+
+// Held locks need an option that was not given.
+CHECKPOINT_TEST(Basics, is_not_dumped_with_lock, dump_refused("lock")) {
+  const int fd = open("data", O_RDWR | O_CREAT, 0600);
+  ASSERT_EQ(flock(fd, LOCK_EX), 0);
+  checkpoint();
+  const int other = open("data", O_RDWR);
+  EXPECT_EQ(flock(other, LOCK_EX | LOCK_NB), -1);
 }
 
 }  // namespace
