@@ -56,7 +56,6 @@ class Registers {
   void set_word(size_t i, uint64_t value) { words_[i] = value; }
   std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(words_)); }
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(words_)); }
-  static size_t size();  // bytes of NT_PRSTATUS that are in use
 
  private:
   std::array<uint64_t, kMostWords> words_{};
@@ -65,12 +64,19 @@ class Registers {
 // All that ptrace can read and set of one thread's processor state.
 struct ThreadState {
   Registers general;
-  std::vector<std::byte> extended;  // x86_64: NT_X86_XSTATE, in the layout of this host's CPU
+  // x86_64: NT_X86_XSTATE, in the layout of this host's CPU. aarch64: FP/SIMD, then pointer
+  // authentication keys where the CPU has them.
+  std::vector<std::byte> extended;
 };
 
-// The register set note of the extended state, and the bytes it takes at most.
-uint32_t extended_state_note();
-size_t extended_state_room();
+// One register set of ptrace, and where its bytes go in Registers::bytes() or ThreadState::extended.
+struct RegisterSet {
+  uint32_t note;
+  size_t offset, size;    // size: at most
+  bool optional = false;  // the CPU or kernel may lack it, and all that follow
+};
+std::span<const RegisterSet> general_sets();
+std::span<const RegisterSet> extended_sets();
 
 // The instruction that enters the kernel, as bytes: to be found in the vDSO.
 std::span<const std::byte> syscall_instruction();

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "arch/registers.h"
@@ -18,9 +19,11 @@ namespace cryo::arch {
 
 struct ThunkSpec {
   Registers registers;  // at the stop
-  uint64_t mask;        // signal mask
-  uint64_t address;     // where the thunk will lie
-  uint64_t area = 0;    // leader: what to unmap
+  // At the stop, for processors whose way out cannot do without it (aarch64).
+  std::span<const std::byte> extended;
+  uint64_t mask;      // signal mask
+  uint64_t address;   // where the thunk will lie
+  uint64_t area = 0;  // leader: what to unmap
   uint64_t area_size = 0;
   uint64_t peer_word = 0;  // peer: the 32-bit word to clear; 0 in a leader's thunk
 };

@@ -162,6 +162,7 @@ Result<Injection> Injection::inject(const FrozenThread& leader, const InjectionS
   Injection injection(leader, site, mem, life);
   const uint64_t size = layout().size();
   injection.thunk_ = arch::build_thunk({.registers = leader.state.general,
+                                        .extended = leader.state.extended,
                                         .mask = leader.mask,
                                         .address = site.thunks,
                                         .area = site.hole,
@@ -192,6 +193,7 @@ Result<void> Injection::enter(Peer& peer, const FrozenThread& thread, const Batc
   uint32_t& inside = area_->header().peer_inside[peer.index];
   const uint64_t address = site_.thunks + slot * arch::thunk_size();
   const arch::Thunk thunk = arch::build_thunk({.registers = thread.state.general,
+                                               .extended = thread.state.extended,
                                                .mask = thread.mask,
                                                .address = address,
                                                .peer_word = area_->remote_of(&inside)});
@@ -286,7 +288,8 @@ Result<void> Injection::take_out() {
 
 void Injection::hide(uint64_t address, std::span<std::byte> copy) const {
   const uint64_t from = std::max(address, site_.thunks);
-  const uint64_t to = std::min(address + copy.size(), site_.thunks + site_.thunk_count * arch::thunk_size());
+  const uint64_t to =
+      std::min(address + copy.size(), site_.thunks + site_.thunk_count * arch::thunk_size());
   if (from < to) std::memset(copy.data() + (from - address), 0, to - from);
 }
 

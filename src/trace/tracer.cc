@@ -65,14 +65,15 @@ Result<void> Running::look_after() const {
 
 Result<arch::Registers> Stopped::registers() const {
   arch::Registers registers;
-  const std::span<std::byte> bytes = registers.bytes();
-  TRY(sys::ptrace_getregset(tid_, NT_PRSTATUS, bytes.data(), arch::Registers::size()));
+  for (const arch::RegisterSet& set : arch::general_sets())
+    TRY(sys::ptrace_getregset(tid_, set.note, registers.bytes().data() + set.offset, set.size));
   return registers;
 }
 
 Result<void> Stopped::set_registers(const arch::Registers& registers) const {
   kill_point();
-  TRY(sys::ptrace_setregset(tid_, NT_PRSTATUS, registers.bytes().data(), arch::Registers::size()));
+  for (const arch::RegisterSet& set : arch::general_sets())
+    TRY(sys::ptrace_setregset(tid_, set.note, registers.bytes().data() + set.offset, set.size));
   kill_point();
   return {};
 }
@@ -80,16 +81,23 @@ Result<void> Stopped::set_registers(const arch::Registers& registers) const {
 Result<arch::ThreadState> Stopped::thread_state() const {
   arch::ThreadState state;
   state.general = TRY(registers());
-  state.extended.resize(arch::extended_state_room());
-  const size_t size = TRY(sys::ptrace_getregset(tid_, arch::extended_state_note(),
-                                                state.extended.data(), state.extended.size()));
-  state.extended.resize(size);
+  for (const arch::RegisterSet& set : arch::extended_sets()) {
+    state.extended.resize(set.offset + set.size);
+    Result<size_t> size =
+        sys::ptrace_getregset(tid_, set.note, state.extended.data() + set.offset, set.size);
+    if (!size && !set.optional) return std::move(size).error();
+    state.extended.resize(set.offset + (size ? *size : 0));
+    if (!size) break;
+  }
   return state;
 }
 
 Result<void> Stopped::set_thread_state(const arch::ThreadState& state) const {
-  TRY(sys::ptrace_setregset(tid_, arch::extended_state_note(), state.extended.data(),
-                            state.extended.size()));
+  for (const arch::RegisterSet& set : arch::extended_sets()) {
+    if (set.offset >= state.extended.size()) break;
+    const size_t size = std::min(set.size, state.extended.size() - set.offset);
+    TRY(sys::ptrace_setregset(tid_, set.note, state.extended.data() + set.offset, size));
+  }
   return set_registers(state.general);
 }
 

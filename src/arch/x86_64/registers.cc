@@ -19,8 +19,6 @@ constexpr int64_t kRestartSys = -512, kRestartNoIntr = -513, kRestartNoHand = -5
 
 static_assert(sizeof(user_regs_struct) <= Registers::kMostWords * 8);
 
-size_t Registers::size() { return sizeof(user_regs_struct); }
-
 uint64_t Registers::ip() const { return words_[WORD(rip)]; }
 uint64_t Registers::sp() const { return words_[WORD(rsp)]; }
 uint64_t Registers::flags() const { return words_[WORD(eflags)]; }
@@ -71,8 +69,15 @@ void Registers::choose_restart() { words_[WORD(eflags)] &= ~uint64_t{1}; }
 void Registers::set_ip(uint64_t ip) { words_[WORD(rip)] = ip; }
 void Registers::set_result(int64_t result) { words_[WORD(rax)] = static_cast<uint64_t>(result); }
 
-uint32_t extended_state_note() { return NT_X86_XSTATE; }
-size_t extended_state_room() { return xsave::host_size(); }
+std::span<const RegisterSet> general_sets() {
+  static constexpr RegisterSet kSets[] = {{NT_PRSTATUS, 0, sizeof(user_regs_struct)}};
+  return kSets;
+}
+
+std::span<const RegisterSet> extended_sets() {
+  static const RegisterSet kSets[] = {{NT_X86_XSTATE, 0, xsave::host_size()}};
+  return kSets;
+}
 
 std::span<const std::byte> syscall_instruction() {
   static constexpr std::byte kSyscall[] = {std::byte{0x0f}, std::byte{0x05}};
