@@ -2,6 +2,7 @@
 // that the C library may or may not declare have names of ours, so that newer headers cannot clash.
 #pragma once
 
+#include <linux/mempolicy.h>  // its enumerators cannot be tested for: before our own
 #include <linux/types.h>
 #include <sys/syscall.h>
 
@@ -50,9 +51,6 @@
 #endif
 #ifndef F_SEAL_EXEC
 #define F_SEAL_EXEC 0x0020  // 6.3
-#endif
-#ifndef MPOL_PREFERRED_MANY
-#define MPOL_PREFERRED_MANY 5  // 5.15
 #endif
 #ifndef MPOL_WEIGHTED_INTERLEAVE
 #define MPOL_WEIGHTED_INTERLEAVE 6  // 6.9
