@@ -63,10 +63,12 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
   }
   TRY(job.notify(Action::pre_dump, options.tree));
 
-  const uint64_t deadline = options.timeout_s == 0 ? 0 : (now_us() + options.timeout_s * 1'000'000U) * 1000;
+  const uint64_t deadline =
+      options.timeout_s == 0 ? 0 : (now_us() + options.timeout_s * 1'000'000U) * 1000;
   Tracer tracer = TRY(Tracer::create(deadline));
   const uint64_t freezing = now_us();
-  std::vector<Stopped> stopped = TRY(tracer.freeze(options.tree, proc.dir(), PTRACE_O_TRACESYSGOOD));
+  std::vector<Stopped> stopped =
+      TRY(tracer.freeze(options.tree, proc.dir(), PTRACE_O_TRACESYSGOOD));
   FrozenProcess frozen(tracer, options.tree, std::move(stopped));
   const uint64_t frozen_at = now_us();
   report.freezing_us = frozen_at - freezing;
@@ -83,6 +85,13 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
   TRY(write_snapshot(images, snapshot));
   TRY(std::move(images).commit());
   TRY(job.notify(Action::post_dump, options.tree));
+  if (options.final_state != FinalState::running) {
+    capture.undo.keep();
+  } else if (!capture.undo.empty()) {
+    job.log.warn(
+        "the process goes on, so the names made by --link-remap are removed again: these images "
+        "cannot be restored later");
+  }
   TRY(let_go(std::move(frozen), options.final_state));
   report.frozen_us = now_us() - frozen_at;
   report.total_us = now_us() - begin;

@@ -7,10 +7,13 @@
 #include "fdinfo.pb.h"
 #include "kinds/registry.h"
 #include "sys/file.h"
+#include "sys/process.h"
 #include "sys/rseq.h"
 
 namespace cryo {
 namespace {
+
+constexpr uint64_t kMostFds = 1U << 30U;  // the kernel's own bound of fs.nr_open
 
 uint64_t now_us() {
   timespec now{};
@@ -18,23 +21,48 @@ uint64_t now_us() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000U + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
-// Numbers above all that the task and we have in use.
-Result<int> first_staged_number(const TaskImage& task) {
-  int first = task.fds.empty() ? 0 : static_cast<int>(task.fds.back().fd()) + 1;
+// Numbers that neither the task nor we have in use: above all, or in a gap of the task's.
+Result<int> first_staged_number(const Snapshot& snapshot, const TaskImage& task) {
   const procfs::ProcDir proc = TRY(procfs::ProcDir::open());
   const procfs::ProcTask self = TRY(proc.self());
   const std::vector<FdNo> ours = TRY(self.fds());
   // Room for the descriptors that making files needs for a moment.
-  if (!ours.empty()) first = std::max(first, ours.back().value + 64);
-  return first;
+  uint64_t first = 64 + (ours.empty() ? 0 : static_cast<uint64_t>(ours.back().value));
+  // Each file as it is, and once more for mappings; what kinds add themselves.
+  const uint64_t room =
+      2 * (snapshot.files.size() + static_cast<uint64_t>(task.mm.vmas_size())) + 256;
+  for (const pb::fdinfo_entry& entry : task.fds) {
+    if (first + room <= entry.fd()) break;
+    first = std::max<uint64_t>(first, uint64_t{entry.fd()} + 1);
+  }
+  if (first + room > kMostFds)
+    return Error::unsupported(
+        fmt::format("{} leaves no room for {} more descriptors", task.pid(), room));
+  return static_cast<int>(first);
+}
+
+// Everything that is staged, and all the task's own, must fit below the limit. The task inherits it, and gets its own
+// limit later.
+Result<void> make_room_for_fds(const StagedFiles& files, const TaskImage& task) {
+  uint64_t needed = task.fds.empty() ? 0 : uint64_t{task.fds.back().fd()} + 1;
+  if (!files.wanted().empty())
+    needed = std::max(needed, static_cast<uint64_t>(files.wanted().back().number) + 1);
+  struct rlimit64 limit = TRY(sys::get_rlimit(sys::getpid(), RLIMIT_NOFILE));
+  if (limit.rlim_cur >= needed) return {};
+  limit.rlim_cur = needed;
+  limit.rlim_max = std::max<uint64_t>(limit.rlim_max, needed);
+  return sys::set_rlimit(sys::getpid(), RLIMIT_NOFILE, limit);
 }
 
 Result<Fd> make_staged(Restore& restore, const StagedFiles::Wanted& wanted) {
   if (!wanted.id) return wanted.make();
   const auto found = restore.snapshot.files.find(*wanted.id);
-  if (found == restore.snapshot.files.end()) return Error::bad_image(fmt::format("files.img has no file {}", *wanted.id));
+  if (found == restore.snapshot.files.end())
+    return Error::bad_image(fmt::format("files.img has no file {}", *wanted.id));
   const FileKind* kind = file_kind_of(found->second.type());
-  if (kind == nullptr) return Error::unsupported(fmt::format("file {} is of type {}, which cannot be restored yet", *wanted.id, static_cast<int>(found->second.type())));
+  if (kind == nullptr)
+    return Error::unsupported(fmt::format("file {} is of type {}, which cannot be restored yet",
+                                          *wanted.id, static_cast<int>(found->second.type())));
   const FileRestore file{restore, *wanted.id, wanted.open_flags};
   return kind->restore(file, found->second);
 }
@@ -55,7 +83,8 @@ Result<ImageReader> open_images(const Job& job) {
 
 Result<void> compile(TaskRestore& task) {
   for (const TaskKind* kind : task_kinds())
-    if (kind->compile != nullptr) TRY_IN(kind->compile(task), "planning the {} of {}", kind->name, task.image.pid());
+    if (kind->compile != nullptr)
+      TRY_IN(kind->compile(task), "planning the {} of {}", kind->name, task.image.pid());
   return {};
 }
 
@@ -66,29 +95,37 @@ Result<RestoreReport> restore(const RestoreOptions& options, Job& job) {
   RestoreReport report;
   const ImageReader images = TRY(open_images(job));
   const Snapshot snapshot = TRY(load_snapshot(images));
-  if (snapshot.tasks.size() != 1) return Error::unsupported("trees of several processes cannot be restored yet");
+  if (snapshot.tasks.size() != 1)
+    return Error::unsupported("trees of several processes cannot be restored yet");
   const TaskImage& image = snapshot.tasks.front();
-  const int first = TRY(first_staged_number(image));
+  const int first = TRY(first_staged_number(snapshot, image));
   StagedFiles files(first);
-  const Fd root = TRY(sys::open(options.root.empty() ? "/" : options.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const Fd root = TRY(sys::open(options.root.empty() ? "/" : options.root.c_str(),
+                                O_PATH | O_DIRECTORY | O_CLOEXEC));
   const std::vector<AddressRange> taken = TRY(taken_ranges(image));
   std::vector<SpecialMapping> special = TRY(plan_parking(taken));
-  Restore context{options, job.log, images, snapshot, report, files, std::move(special), root, job.progress};
+  Restore context{options, job.log,     images, snapshot, report, files, std::move(special),
+                  root,    job.progress};
   TaskPlan plan(image.threads.size());
   TaskRestore task{context, image, plan};
   TRY(compile(task));
 
   TRY(job.notify(Action::pre_restore, Pid{0}));
+  TRY(make_room_for_fds(files, image));
   std::vector<Fd> staged = TRY(open_staged(context));
   Tracer tracer = TRY(Tracer::create(0));
   TRY(sys::unregister_own_rseq());
   const std::unique_ptr<Stage> stage = TRY(Stage::raise(context, image, plan, tracer));
+  // The task has all of them; an end of a pipe must not stay open here.
+  staged.clear();
+  context.shelf.clear();
   report.forking_us = now_us() - begin;
   report.root = stage->pid();
   report.tasks = 1;
   report.threads = static_cast<uint32_t>(image.threads.size());
   TRY(job.root_created(stage->pid()));
   for (size_t phase = 0; phase < kPhases; ++phase) TRY(stage->perform(static_cast<Phase>(phase)));
+  for (const std::function<Result<void>()>& step : context.finally) TRY(step());
   TRY(job.notify(Action::post_restore, stage->pid()));
   TRY(job.notify(Action::pre_resume, stage->pid()));
   TRY(stage->let_go(options.leave_stopped || image.tc().task_state() == 3));
@@ -102,11 +139,12 @@ Result<std::string> explain_restore(const RestoreOptions& options, Job& job) {
   const ImageReader images = TRY(open_images(job));
   const Snapshot snapshot = TRY(load_snapshot(images));
   const TaskImage& image = snapshot.tasks.front();
-  const int first = TRY(first_staged_number(image));
+  const int first = TRY(first_staged_number(snapshot, image));
   StagedFiles files(first);
   const std::vector<AddressRange> taken = TRY(taken_ranges(image));
   std::vector<SpecialMapping> special = TRY(plan_parking(taken));
-  Restore context{options, job.log, images, snapshot, report, files, std::move(special), FdRef(-1), job.progress};
+  Restore context{options,   job.log,     images, snapshot, report, files, std::move(special),
+                  FdRef(-1), job.progress};
   TaskPlan plan(image.threads.size());
   TaskRestore task{context, image, plan};
   TRY(compile(task));

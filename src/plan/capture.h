@@ -14,6 +14,8 @@
 #include "plan/job.h"
 #include "plan/options.h"
 #include "plan/report.h"
+#include "plan/shelf.h"
+#include "plan/undo.h"
 #include "procfs/reader.h"
 #include "puppet/injection.h"
 
@@ -29,10 +31,12 @@ struct Capture {
   ImageWriter& images;
   FileTable& files;
   DumpReport& report;
-  uint32_t next_pages_id = 1;      // of pages-N.img
+  uint32_t next_pages_id = 1;  // of pages-N.img
   uint32_t next_file_id = 1;
   std::vector<Blocker>& blockers;  // what cannot be dumped; found all at once, reported together
   std::function<void(const Progress&)> progress;
+  Shelf shelf{};
+  Undo undo{};
 };
 
 // One task. From /proc; valid whether the task runs (--explain, the look before the freeze) or is frozen.
@@ -77,6 +81,8 @@ class FileTable {
   // The id of what `view` shows; captured by its kind the first time. Views of the same description
   // share an id.
   virtual Result<FileId> add(const TaskView& task, const FdView& view) = 0;
+  // One more entry, which no descriptor shows: type and id are set, the rest is up to the caller.
+  virtual pb::file_entry& new_entry(Capture& capture, pb::fd_types type) = 0;
 };
 
 }  // namespace cryo

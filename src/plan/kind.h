@@ -35,10 +35,15 @@ struct FileKind {
   const char* name;
   pb::fd_types type;
   bool (*matches)(const FdView&);
-  // Fills everything but type and id of the entry.
+  // Finds what would block a dump, from outside: the task may be running.
+  Result<void> (*examine)(const TaskView&, const FdView&) = nullptr;
+  // Fills everything of the entry but type, id and owner.
   Result<void> (*capture)(const TaskView&, const FdView&, FileId, pb::file_entry&);
   // Makes the description, in the coordinator.
   Result<Fd> (*restore)(const FileRestore&, const pb::file_entry&);
+  // Where the entry has the owner of its signals.
+  const pb::fown_entry& (*owner)(const pb::file_entry&) = nullptr;
+  pb::fown_entry* (*mutable_owner)(pb::file_entry&) = nullptr;
 };
 
 }  // namespace cryo

@@ -15,6 +15,7 @@
 #include "plan/options.h"
 #include "plan/plan.h"
 #include "plan/report.h"
+#include "plan/shelf.h"
 
 namespace cryo {
 
@@ -40,6 +41,9 @@ struct Restore {
   std::vector<SpecialMapping> special;
   FdRef root;  // what paths in the images are relative to (--root, or /)
   std::function<void(const Progress&)> progress;
+  Shelf shelf{};
+  // Done when everything else is and nothing runs yet; what remains if the restore fails.
+  std::vector<std::function<Result<void>()>> finally{};
 };
 
 // Descriptors that the coordinator opens before the task exists and the task inherits, under numbers that are

@@ -13,6 +13,7 @@ class CapturedFiles final : public FileTable {
  public:
   explicit CapturedFiles(Snapshot& snapshot) : snapshot_(&snapshot) {}
   Result<FileId> add(const TaskView& task, const FdView& view) override;
+  pb::file_entry& new_entry(Capture& capture, pb::fd_types type) override;
 
  private:
   struct Seen {
@@ -22,10 +23,21 @@ class CapturedFiles final : public FileTable {
   };
   // Descriptions that differ in any of these are different ones.
   using Key = std::tuple<dev_t, ino_t, uint32_t, uint64_t, int, std::string, bool>;
-  Result<bool> same(const TaskView& task, const FdView& view, const Seen& seen) const;
+  struct Place {
+    size_t index;  // in the candidates: of the description, or where it belongs
+    bool known;
+  };
+  Result<Place> find(const TaskView& task, const FdView& view,
+                     const std::vector<Seen>& candidates) const;
+  Result<void> capture(const TaskView& task, const FdView& view, pb::file_entry& entry);
+  Result<FdRef> pidfd_of(Pid pid);
 
   Snapshot* snapshot_;
   std::map<Key, std::vector<Seen>> seen_;
+  std::map<Pid, Fd> pidfds_;
 };
+
+// Blocks the dump if the file cannot be dumped.
+Result<void> examine_file(const TaskView& task, const FdView& view);
 
 }  // namespace cryo
