@@ -17,6 +17,11 @@ extern const TaskKind vdso_kind;              // mm/vdso.cc
 extern const TaskKind fd_table_kind;          // files/fd_table.cc
 extern const TaskKind fs_kind;                // files/fs.cc
 
+extern const TaskKind controlling_terminal_kind;  // files/tty.cc
+
 extern const FileKind regular_kind;  // files/regular.cc
+extern const FileKind pipe_kind;     // files/pipe.cc
+extern const FileKind eventfd_kind;  // files/eventfd.cc
+extern const FileKind tty_kind;      // files/tty.cc
 
 }  // namespace cryo

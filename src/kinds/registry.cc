@@ -16,6 +16,7 @@ constexpr const TaskKind* kTaskKinds[] = {
     &mm_fields_kind,
     &vdso_kind,
     &fd_table_kind,
+    &controlling_terminal_kind,
     &fs_kind,
     &sigactions_kind,
     &thread_addresses_kind,
@@ -24,6 +25,9 @@ constexpr const TaskKind* kTaskKinds[] = {
 // The first one that matches takes the file.
 constexpr const FileKind* kFileKinds[] = {
     &regular_kind,
+    &pipe_kind,
+    &eventfd_kind,
+    &tty_kind,
 };
 
 }  // namespace

@@ -2,9 +2,18 @@
 #include <sys/syscall.h>
 
 #include "kinds/all.h"
+#include "kinds/files/table.h"
 
 namespace cryo {
 namespace {
+
+Result<void> examine(const TaskView& task) {
+  for (const char* name : {"cwd", "root"}) {
+    const FdView view = TRY(FdView::of_link(task.proc.dir(), name, O_RDONLY));
+    TRY(examine_file(task, view));
+  }
+  return {};
+}
 
 Result<void> capture(TaskCapture& task) {
   const FdView cwd = TRY(FdView::of_link(task.proc.dir(), "cwd", O_RDONLY));
@@ -29,6 +38,6 @@ Result<void> compile(TaskRestore& task) {
 
 }  // namespace
 
-const TaskKind fs_kind = {.name = "fs", .capture = capture, .compile = compile};
+const TaskKind fs_kind = {.name = "fs", .examine = examine, .capture = capture, .compile = compile};
 
 }  // namespace cryo

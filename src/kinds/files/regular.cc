@@ -96,7 +96,9 @@ Result<void> capture(const TaskView& task, const FdView& view, FileId id, pb::fi
   if (!is_external(task, view)) return record_path(task, view, id, reg);
   reg.set_id(id.value);
   reg.set_flags(view.flags);
-  reg.set_pos(0);
+  reg.set_pos(view.pos);
+  reg.set_mode(view.st.st_mode);
+  if (S_ISREG(view.st.st_mode)) reg.set_size(static_cast<uint64_t>(view.st.st_size));
   reg.set_ext(true);
   reg.set_name(fmt::format("file[{:x}:{:x}]", view.mnt_id, view.st.st_ino));
   return {};
