@@ -40,6 +40,17 @@ class Registers {
   // EVENT_STOP. Only a restart block is lost: it becomes a plain restart.
   Registers for_another_task() const;
 
+  // The call that has just returned, restarted or not, when the task is stopped on its way out of it.
+  std::optional<uint64_t> finished_call() const;
+  // Makes them those of a task that a stop interrupted in `call`.
+  void interrupt(const InterruptedCall& call);
+  // The same, starting from the form of the images: in front of the system call instruction, ready to execute it.
+  bool is_in_front_of(uint64_t nr) const;
+  void enter(const InterruptedCall& call);
+  // The other way out of that form: `nr` has been executed, with this result.
+  void skip_call(int64_t result);
+  uint64_t argument(size_t i) const;  // of the system call, 0..5
+
   // Makes the task run `ip` when resumed, with `argument` as the first one and no call to restart.
   void jump(uint64_t ip, uint64_t argument);
   // Makes the task execute the system call instruction at `ip`.

@@ -39,5 +39,7 @@ Thunk build_thunk(const ThunkSpec& spec);
 
 // Bytes that a thunk takes at most.
 size_t thunk_size();
+// Whether a thunk begins here: one that a killed dump has left behind.
+bool is_thunk(std::span<const std::byte> code);
 
 }  // namespace cryo::arch

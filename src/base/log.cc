@@ -51,7 +51,12 @@ std::string Log::prefix() const {
 }
 
 void Log::error(const Error& error) {
-  line(LogLevel::error, error.message(), error.file(), error.line());
+  std::string_view message = error.message();
+  for (size_t end = 0; end != std::string_view::npos; message.remove_prefix(end + 1)) {
+    end = message.find('\n');
+    line(LogLevel::error, message.substr(0, end), error.file(), error.line());
+    if (end == std::string_view::npos) break;
+  }
   for (const std::string& context : error.trail())
     line(LogLevel::error, "  while " + context, error.file(), error.line());
   if (!error.advice().empty())

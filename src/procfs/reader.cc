@@ -75,7 +75,7 @@ Result<std::vector<Vma>> ProcTask::maps() const {
   return parsed("maps", [](const std::string& text) { return parse_maps(text); });
 }
 
-Result<std::vector<Vma>> ProcTask::smaps() const {
+Result<std::vector<Vma>> ProcTask::smaps(size_t most) const {
   const Fd fd = TRY(open("smaps", O_RDONLY));
   SmapsParser parser;
   // The kernel gives at most a page at a time. Lines are taken where they were read; the beginning
@@ -94,7 +94,11 @@ Result<std::vector<Vma>> ProcTask::smaps() const {
     Scanner in(all.substr(0, complete));
     for (std::string_view line; in.line(line);)
       TRY_IN(parser.line(line), "reading smaps of {}", name_);
-    if (end) return std::move(parser).take();
+    if (end || parser.count() > most) {
+      std::vector<Vma> vmas = std::move(parser).take();
+      if (vmas.size() > most) vmas.resize(most);
+      return vmas;
+    }
     std::memmove(buffer.data(), buffer.data() + complete, filled - complete);
     filled -= complete;
   }

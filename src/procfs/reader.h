@@ -40,7 +40,8 @@ class ProcTask {
   Result<TaskStat> stat() const;
   Result<TaskStatus> status() const;
   Result<std::vector<Vma>> maps() const;
-  Result<std::vector<Vma>> smaps() const;
+  // At most the first `most` of them: each costs the kernel a walk of its page tables.
+  Result<std::vector<Vma>> smaps(size_t most = SIZE_MAX) const;
   Result<std::vector<NumaPolicy>> numa_maps() const;
   Result<std::string> comm() const;
   Result<std::string> auxv() const;  // bytes: parse_auxv

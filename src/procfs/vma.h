@@ -118,6 +118,7 @@ Result<std::vector<Vma>> parse_smaps(std::string_view text);
 class SmapsParser {
  public:
   Result<void> line(std::string_view text);
+  size_t count() const { return vmas_.size(); }  // the last one may still be incomplete
   std::vector<Vma> take() && { return std::move(vmas_); }
 
  private:

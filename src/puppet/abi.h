@@ -30,6 +30,10 @@ enum {
   PUPPET_EXIT = 1, /* the coordinator died: the half-made task exits (restore, snapshots) */
 };
 
+/* Where a peer is. Its thunk, outside the area, sets PUPPET_PEER_OUT. Moving: between the coordinator's
+ * decision and the thread's new registers, so that nobody can know whether it will ever come out. */
+enum { PUPPET_PEER_OUT = 0, PUPPET_PEER_MOVING = 1, PUPPET_PEER_INSIDE = 2 };
+
 enum { PUPPET_MOST_UNDO_FDS = 40, PUPPET_MOST_UNDO_CALLS = 8, PUPPET_MOST_PEERS = 8 };
 
 struct puppet_call {
@@ -82,10 +86,7 @@ struct puppet_area {
   uint64_t robust_node; /* struct robust_list of the coordinator: its own addresses */
   uint32_t coordinator; /* the word */
   uint32_t unused;
-  uint64_t
-      deadline_s; /* CLOCK_MONOTONIC: a coordinator that is silent until then counts as dead; 0: never */
-  uint32_t peer_inside
-      [PUPPET_MOST_PEERS]; /* set on entry; cleared by the peer's thunk, outside the area */
+  uint32_t peers[PUPPET_MOST_PEERS]; /* PUPPET_PEER_OUT ... */
 };
 PUPPET_ASSERT(offsetof(struct puppet_area, coordinator) == 8,
               "distance between robust node and word");

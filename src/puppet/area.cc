@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 
 #include <atomic>
+#include <climits>
 #include <cstring>
 #include <memory>
 
@@ -81,6 +82,12 @@ void CoordinatorLife::add(const Area& area) {
   area.header().robust_node = head_->first;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   head_->first = reinterpret_cast<uint64_t>(&area.header().robust_node);
+}
+
+void CoordinatorLife::declare_dead(const Area& area) {
+  remove(area);
+  std::atomic_ref(area.header().coordinator).store(FUTEX_OWNER_DIED);
+  (void)sys::futex_wake(&area.header().coordinator, INT_MAX);
 }
 
 void CoordinatorLife::remove(const Area& area) {

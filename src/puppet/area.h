@@ -71,6 +71,8 @@ class CoordinatorLife {
 
   void add(const Area& area);
   void remove(const Area& area);
+  // As if the calling thread had died: every puppet in the area gives its task back, or ends it.
+  void declare_dead(const Area& area);
 
  private:
   struct Head;

@@ -76,9 +76,12 @@ std::string Batch::describe(uint32_t call) const {
   std::vector<std::string> arguments;
   for (unsigned i = 0; i < 6; ++i) {
     const bool small = c.arg[i] < 4096 || c.arg[i] > UINT64_MAX - 4096;
-    if ((data_arguments_[call] >> i & 1) != 0) arguments.push_back(fmt::format("&data[{}]", c.arg[i]));
-    else if (small) arguments.push_back(fmt::format("{}", static_cast<int64_t>(c.arg[i])));
-    else arguments.push_back(fmt::format("{:#x}", c.arg[i]));
+    if ((data_arguments_[call] >> i & 1) != 0)
+      arguments.push_back(fmt::format("&data[{}]", c.arg[i]));
+    else if (small)
+      arguments.push_back(fmt::format("{}", static_cast<int64_t>(c.arg[i])));
+    else
+      arguments.push_back(fmt::format("{:#x}", c.arg[i]));
   }
   return fmt::format("{}({})", syscall_name(c.nr), fmt::join(arguments, ", "));
 }

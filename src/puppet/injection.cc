@@ -11,6 +11,7 @@
 #include "arch/thunk.h"
 #include "base/kill_point.h"
 #include "sys/file.h"
+#include "sys/futex.h"
 
 namespace cryo {
 namespace {
@@ -22,7 +23,8 @@ constexpr uint64_t kLowest = 0x10000;
 constexpr uint32_t kPeers = 4;  // at a time: enough to keep two processors busy
 static_assert(kPeers <= PUPPET_MOST_PEERS);
 constexpr uint64_t kPeerArena = 16 * 1024;
-constexpr uint32_t kSpins = 4000;
+constexpr uint32_t kSpins =
+    4000;  // of the leader; a peer has but one batch and leaves the processor to the next
 
 // The end of the ELF image's section headers: what follows in the last page is padding.
 uint64_t image_end(std::span<const std::byte> image) {
@@ -31,6 +33,17 @@ uint64_t image_end(std::span<const std::byte> image) {
   std::memcpy(&header, image.data(), sizeof(header));
   if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return image.size();
   return header.e_shoff + uint64_t{header.e_shnum} * header.e_shentsize;
+}
+
+// Zeros, apart from thunks that a killed dump has left behind: nothing leads into them any more.
+bool is_free(std::span<const std::byte> tail) {
+  while (!tail.empty()) {
+    const std::span<const std::byte> part = tail.first(std::min(tail.size(), arch::thunk_size()));
+    const bool zero = std::ranges::all_of(part, [](std::byte b) { return b == std::byte{0}; });
+    if (!zero && !arch::is_thunk(part)) return false;
+    tail = tail.subspan(part.size());
+  }
+  return true;
 }
 
 uint32_t restart_kind(const arch::Registers& registers) {
@@ -50,7 +63,7 @@ uint32_t restart_kind(const arch::Registers& registers) {
 
 void fill_slot(puppet_slot& slot, const FrozenThread& thread, uint64_t way_out, bool is_peer) {
   slot.is_peer = is_peer ? 1 : 0;
-  slot.spins = kSpins;
+  slot.spins = is_peer ? 0 : kSpins;
   slot.restart = restart_kind(thread.state.general);
   slot.thunk = way_out;
   slot.flags = thread.state.general.flags();
@@ -78,11 +91,11 @@ Result<InjectionSite> InjectionSite::find(std::span<const AddressRange> mapped, 
         .hint("it has unmapped it, or was started with vdso=0");
   TRY(sys::pread_all(mem, image.data(), image.size(), vdso.start));
   const uint64_t tail = (image_end(image) + 15) & ~uint64_t{15};
-  if (tail >= image.size() || std::any_of(image.begin() + static_cast<ptrdiff_t>(tail), image.end(),
-                                          [](std::byte b) { return b != std::byte{0}; }))
+  if (tail >= image.size() || !is_free(std::span(image).subspan(tail)))
     return Error::unsupported("the task's vDSO has no zero bytes behind its image");
   InjectionSite site{};
   site.thunks = vdso.start + tail;
+  site.tail = {site.thunks, vdso.end};
   site.thunk_count = (image.size() - tail) / arch::thunk_size();
   if (site.thunk_count == 0)
     return Error::unsupported("the zero bytes behind the task's vDSO are too few");
@@ -98,6 +111,14 @@ AreaLayout Injection::layout() {
 
 uint64_t Injection::area_size() { return layout().size(); }
 
+struct Injection::Peer {
+  uint32_t index;  // 0..kPeers-1: slot index + 1, thunk index + 1
+  size_t thread = 0;
+  const FrozenThread* frozen = nullptr;  // none: nobody is inside
+  uint64_t way_out = 0;                  // in its thunk
+  std::unique_ptr<Puppet> puppet;
+};
+
 Injection::Injection(const FrozenThread& leader, const InjectionSite& site, FdRef mem,
                      CoordinatorLife& life)
     : frozen_(&leader), site_(site), mem_(mem), life_(&life) {}
@@ -110,10 +131,13 @@ Injection::Injection(Injection&& other) noexcept
       thunk_(std::move(other.thunk_)),
       area_(std::move(other.area_)),
       puppet_(std::move(other.puppet_)),
-      in_(std::exchange(other.in_, false)) {}
+      peers_(std::move(other.peers_)),
+      in_(std::exchange(other.in_, false)),
+      mapped_(other.mapped_) {}
 
 Injection::~Injection() {
-  if (in_) (void)take_out();
+  // Whoever is inside may be in the middle of a batch, and only the puppets know what there is to undo.
+  if (in_) (void)(puppet_ ? abandon() : take_out());
 }
 
 Result<void> Injection::write_thunk(size_t index, const arch::Thunk& thunk) const {
@@ -125,12 +149,14 @@ Result<void> Injection::write_thunk(size_t index, const arch::Thunk& thunk) cons
   return {};
 }
 
-Result<void> Injection::map_area(FdRef proc, uint64_t deadline_s) {
+Result<void> Injection::map_area(FdRef proc) {
   const AreaLayout shape = layout();
   const int64_t at = TRY(frozen_->task.execute_call());
   if (at != static_cast<int64_t>(site_.hole))
     return Error::os(at < 0 && at > -4096 ? static_cast<int>(-at) : EFAULT,
-                     "in the task: mmap of the shared area");
+                     "in the task: mmap of the shared area")
+        .hint("is its address space limited (ulimit -v)?");
+  mapped_ = true;
   // Shared anonymous memory can be opened through map_files: no descriptor in the task is needed.
   const std::string link =
       fmt::format("map_files/{:x}-{:x}", site_.hole, site_.hole + shape.size());
@@ -138,7 +164,6 @@ Result<void> Injection::map_area(FdRef proc, uint64_t deadline_s) {
   sys::Mapping local =
       TRY(sys::Mapping::make(shape.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory));
   area_ = std::make_unique<Area>(std::move(local), site_.hole, shape);
-  area_->header().deadline_s = deadline_s;
   area_->prepare_slot(0, PUPPET_HEAL);
   fill_slot(area_->slot(0), *frozen_, site_.thunks + thunk_.leave, false);
   life_->add(*area_);
@@ -157,8 +182,7 @@ Result<void> Injection::start() {
 }
 
 Result<Injection> Injection::inject(const FrozenThread& leader, const InjectionSite& site,
-                                    FdRef proc, FdRef mem, CoordinatorLife& life,
-                                    uint64_t deadline_s) {
+                                    FdRef proc, FdRef mem, CoordinatorLife& life) {
   Injection injection(leader, site, mem, life);
   const uint64_t size = layout().size();
   injection.thunk_ = arch::build_thunk({.registers = leader.state.general,
@@ -175,53 +199,59 @@ Result<Injection> Injection::inject(const FrozenThread& leader, const InjectionS
   TRY(leader.task.set_registers(registers));
   injection.in_ = true;
   TRY(leader.task.set_signal_mask(sys::kAllSignals));
-  TRY(injection.map_area(proc, deadline_s));
+  TRY(injection.map_area(proc));
   TRY(injection.start());
   return injection;
 }
 
-struct Injection::Peer {
-  uint32_t index;  // 0..kPeers-1: slot index + 1, thunk index + 1
-  size_t thread = 0;
-  const FrozenThread* frozen = nullptr;
-  std::unique_ptr<Puppet> puppet;
-};
-
 Result<void> Injection::enter(Peer& peer, const FrozenThread& thread, const Batch& batch) {
   const uint32_t slot = peer.index + 1;
-  peer.frozen = &thread;
-  uint32_t& inside = area_->header().peer_inside[peer.index];
+  const std::atomic_ref where(area_->header().peers[peer.index]);
   const uint64_t address = site_.thunks + slot * arch::thunk_size();
-  const arch::Thunk thunk = arch::build_thunk({.registers = thread.state.general,
-                                               .extended = thread.state.extended,
-                                               .mask = thread.mask,
-                                               .address = address,
-                                               .peer_word = area_->remote_of(&inside)});
+  const arch::Thunk thunk =
+      arch::build_thunk({.registers = thread.state.general,
+                         .extended = thread.state.extended,
+                         .mask = thread.mask,
+                         .address = address,
+                         .peer_word = area_->remote_of(&area_->header().peers[peer.index])});
   TRY(write_thunk(slot, thunk));
+  peer.way_out = address + thunk.leave;
   area_->prepare_slot(slot, PUPPET_HEAL);
-  fill_slot(area_->slot(slot), thread, address + thunk.leave, true);
+  fill_slot(area_->slot(slot), thread, peer.way_out, true);
   peer.puppet =
       std::make_unique<Puppet>(*area_, slot, Running(thread.task.tracer(), thread.task.tid()),
                                peer.index * kPeerArena, kPeerArena);
   peer.puppet->post(batch);
-  std::atomic_ref(inside).store(1);
+  where.store(PUPPET_PEER_MOVING);
   arch::Registers registers = thread.state.general;
   registers.jump(area_->entry(), area_->slot_address(slot));
   TRY(thread.task.set_registers(registers));
+  where.store(PUPPET_PEER_INSIDE);
+  peer.frozen = &thread;
   TRY(thread.task.set_signal_mask(sys::kAllSignals));
   Stopped task = thread.task;
   TRY(std::move(task).resume());
   return {};
 }
 
+// First to the thunk's way out, on its own stack: should we die when its signals are open again, a handler
+// must not find itself on the puppet's small stack.
 Result<void> Injection::leave(Peer& peer) {
+  const std::atomic_ref where(area_->header().peers[peer.index]);
+  const FrozenThread& thread = *peer.frozen;
   const Running running = peer.puppet->task();
   TRY(running.interrupt());
   Running again = running;
   TRY(std::move(again).wait_for_interrupt());
-  TRY(peer.frozen->task.set_signal_mask(peer.frozen->mask));
-  TRY(peer.frozen->task.set_registers(peer.frozen->state.general));
-  std::atomic_ref(area_->header().peer_inside[peer.index]).store(0);
+  arch::Registers out = thread.state.general;
+  out.jump(peer.way_out, 0);
+  out.choose_restart();
+  TRY(thread.task.set_registers(out));
+  TRY(thread.task.set_signal_mask(thread.mask));
+  where.store(PUPPET_PEER_MOVING);
+  TRY(thread.task.set_registers(thread.state.general));
+  where.store(PUPPET_PEER_OUT);
+  peer.frozen = nullptr;
   return {};
 }
 
@@ -232,17 +262,17 @@ Result<void> Injection::run_in_threads(
   if (most == 0 && !threads.empty())
     return Error::unsupported(
         "the zero bytes behind the task's vDSO have room for one thread only");
-  std::vector<Peer> peers;
+  peers_.clear();
   for (size_t i = 0; i < std::min(most, threads.size()); ++i)
-    peers.push_back({static_cast<uint32_t>(i), 0, nullptr, nullptr});
+    peers_.push_back({static_cast<uint32_t>(i), 0, nullptr, 0, nullptr});
   size_t next = 0, finished = 0;
-  // In turns: while the peers of one turn work, the answers of the others are taken.
+  // In turns: while the peers of one turn work, the answers of the others are taken. After an error those that
+  // are inside stay there, until the destructor calls them out.
   while (finished < threads.size()) {
-    for (Peer& peer : peers) {
+    for (Peer& peer : peers_) {
       if (peer.frozen != nullptr) {
         const Outcome outcome = TRY(peer.puppet->wait());
         TRY(leave(peer));
-        peer.frozen = nullptr;
         ++finished;
         TRY(take(peer.thread, outcome));
       }
@@ -264,26 +294,57 @@ Result<void> Injection::take_out() {
     Running again = running;
     TRY(std::move(again).wait_for_interrupt());
   }
-  if (area_) {
+  if (mapped_) {
     arch::Registers registers = frozen_->state.general;
     registers.call(site_.thunks + thunk_.unmap_call, SYS_munmap,
-                   {area_->remote(), area_->size(), 0, 0, 0, 0});
+                   {site_.hole, layout().size(), 0, 0, 0, 0});
     registers.choose_restart();
     TRY(frozen_->task.set_registers(registers));
     const int64_t unmapped = TRY(frozen_->task.execute_call());
     if (unmapped != 0)
       return Error::os(static_cast<int>(-unmapped), "in the task: munmap of the shared area");
-    life_->remove(*area_);
+    if (area_) life_->remove(*area_);
   }
   TRY(frozen_->task.set_signal_mask(frozen_->mask));
   TRY(frozen_->task.set_registers(frozen_->state.general));
-  const std::vector<std::byte> zeros((1 + kPeers) * arch::thunk_size());
+  return clean_vdso();
+}
+
+Result<void> Injection::clean_vdso() const {
+  const std::vector<std::byte> zeros(site_.thunk_count * arch::thunk_size());
   kill_point();
-  TRY(sys::pwrite_all(mem_, zeros.data(),
-                      std::min<size_t>(zeros.size(), site_.thunk_count * arch::thunk_size()),
-                      site_.thunks));
+  TRY(sys::pwrite_all(mem_, zeros.data(), zeros.size(), site_.thunks));
   kill_point();
   return {};
+}
+
+Result<void> Injection::abandon() {
+  in_ = false;
+  life_->declare_dead(*area_);
+  for (const Peer& peer : peers_)
+    if (peer.frozen != nullptr) TRY(wait_until_out(peer.frozen->task));
+  TRY(wait_until_out(frozen_->task));
+  return clean_vdso();
+}
+
+Result<void> Injection::wait_until_out(const Stopped& thread) const {
+  const AddressRange area{site_.hole, site_.hole + layout().size()};
+  for (;;) {
+    Running running(thread.tracer(), thread.tid());
+    TRY(running.interrupt());
+    Stopped stopped = TRY(std::move(running).wait_for_interrupt());
+    const arch::Registers registers = TRY(stopped.registers());
+    if (!area.contains(registers.ip()) && !site_.tail.contains(registers.ip())) return {};
+    TRY(std::move(stopped).resume());
+    const uint32_t never = 0;
+    const timespec nap{0, 1'000'000};
+    TRY(sys::futex_wait(&never, 0, &nap));
+  }
+}
+
+bool Injection::left_something() const {
+  const puppet_slot& slot = area_->slot(0);
+  return slot.undo_fd_count != 0 || slot.undo_call_count != 0;
 }
 
 void Injection::hide(uint64_t address, std::span<std::byte> copy) const {
@@ -293,6 +354,6 @@ void Injection::hide(uint64_t address, std::span<std::byte> copy) const {
   if (from < to) std::memset(copy.data() + (from - address), 0, to - from);
 }
 
-Result<void> Injection::cure() && { return take_out(); }
+Result<void> Injection::cure() && { return left_something() ? abandon() : take_out(); }
 
 }  // namespace cryo

@@ -24,6 +24,7 @@ struct FrozenThread {
 
 struct AddressRange {
   uint64_t start, end;
+  bool contains(uint64_t address) const { return address >= start && address < end; }
 };
 
 // The highest unmapped place of `size` bytes, away from everything in `mapped` (sorted); 0 if there is none.
@@ -34,10 +35,16 @@ struct InjectionSite {
   uint64_t thunks;       // zero bytes in an executable mapping
   uint64_t thunk_count;  // how many fit
   uint64_t hole;         // unmapped, room for the area
+  AddressRange tail;     // all of the vDSO behind its image
   // Finds both. `mapped` is sorted; `vdso` is its image; `mem` is /proc/PID/mem.
   // Errors: unsupported when there is no room.
   static Result<InjectionSite> find(std::span<const AddressRange> mapped, AddressRange vdso,
                                     FdRef mem, uint64_t area_size);
+  // The same for a task without a vDSO: `executable` are private mappings of files, and the zero bytes are what
+  // fills the last page of one of them. Written to, that page becomes the task's own.
+  static Result<InjectionSite> find_in_files(std::span<const AddressRange> mapped,
+                                             std::span<const AddressRange> executable, FdRef mem,
+                                             uint64_t area_size);
 };
 
 class Injection {
@@ -45,10 +52,12 @@ class Injection {
   // `proc` and `mem` (/proc/PID, /proc/PID/mem read-write) must outlive the injection, as must the tracer and `life`.
   // On failure the leader is as it was, and still stopped.
   static Result<Injection> inject(const FrozenThread& leader, const InjectionSite& site, FdRef proc,
-                                  FdRef mem, CoordinatorLife& life, uint64_t deadline_s);
+                                  FdRef mem, CoordinatorLife& life);
   Injection(Injection&&) noexcept;
   Injection& operator=(Injection&&) = delete;
-  ~Injection();  // cures if cure() was not called
+  // If cure() was not called, the puppets heal their threads themselves, as if we had died. All are stopped again
+  // afterwards, but with registers of their own.
+  ~Injection();
 
   static uint64_t area_size();
   Puppet& leader() { return *puppet_; }
@@ -71,11 +80,15 @@ class Injection {
             CoordinatorLife& life);
   static AreaLayout layout();
   Result<void> write_thunk(size_t index, const arch::Thunk& thunk) const;
-  Result<void> map_area(FdRef proc, uint64_t deadline_s);
+  Result<void> map_area(FdRef proc);
   Result<void> start();
   Result<void> enter(Peer& peer, const FrozenThread& thread, const Batch& batch);
   Result<void> leave(Peer& peer);
+  bool left_something() const;
   Result<void> take_out();
+  Result<void> abandon();
+  Result<void> wait_until_out(const Stopped& thread) const;
+  Result<void> clean_vdso() const;
 
   const FrozenThread* frozen_;
   InjectionSite site_;
@@ -84,7 +97,9 @@ class Injection {
   arch::Thunk thunk_;
   std::unique_ptr<Area> area_;
   std::unique_ptr<Puppet> puppet_;
+  std::vector<Peer> peers_;
   bool in_ = false;
+  bool mapped_ = false;  // the area, in the task
 };
 
 }  // namespace cryo

@@ -109,7 +109,7 @@ void dump_like(Child& child) {
   const std::vector<AddressRange> mapped = mapped_ranges(before, vdso);
   const InjectionSite site = must(InjectionSite::find(mapped, vdso, mem, 1 << 20));
   {
-    Injection injection = must(Injection::inject(threads[0], site, proc, mem, life, 0));
+    Injection injection = must(Injection::inject(threads[0], site, proc, mem, life));
     Batch batch;
     batch.call(SYS_getpid);
     const Data name = batch.reserve(16);

@@ -6,11 +6,13 @@
 #include "arch/pause.h"
 #include "base/kill_point.h"
 #include "sys/futex.h"
+#include "sys/process.h"
 
 namespace cryo {
 namespace {
 
-constexpr int kSpins = 3000;                   // some 50 us: sleeping and waking cost about as much
+constexpr int kSpins = 1000;                   // some 15 us
+constexpr int kYields = 20;                    // then the puppet may need our processor
 constexpr timespec kLookAfter{0, 50'000'000};  // a task that dies or is stopped wakes no futex
 
 std::atomic_ref<uint32_t> atomic(uint32_t& word) { return std::atomic_ref(word); }
@@ -42,6 +44,10 @@ Result<void> Puppet::wait_until_done(uint32_t number) {
     if (atomic(slot.done).load() == number) return {};
     cpu_pause();
   }
+  for (int turn = 0; turn < kYields; ++turn) {
+    sys::sched_yield();
+    if (atomic(slot.done).load() == number) return {};
+  }
   atomic(slot.waited).store(1);
   for (;;) {
     const uint32_t done = atomic(slot.done).load();
@@ -52,6 +58,8 @@ Result<void> Puppet::wait_until_done(uint32_t number) {
   atomic(slot.waited).store(0);
   return {};
 }
+
+bool Puppet::idle() const { return atomic(area_->slot(slot_).done).load() == posted_; }
 
 Result<Outcome> Puppet::wait() {
   TRY(wait_until_done(posted_));

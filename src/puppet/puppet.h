@@ -24,6 +24,7 @@ class Puppet final : public SyscallRunner {
   Result<Outcome> run(const Batch& batch) override;
   void post(const Batch& batch);
   Result<Outcome> wait();
+  bool idle() const;  // the batch posted last is finished: wait() would return at once
 
   Running task() const { return task_; }
   uint64_t arena_size() const { return arena_size_; }

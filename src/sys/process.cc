@@ -1,5 +1,6 @@
 #include "sys/process.h"
 
+#include <sched.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -132,6 +133,8 @@ Result<void> tgkill(Pid pid, Tid tid, int signal) {
 }
 
 // --- limits and scheduling
+
+void sched_yield() { (void)::sched_yield(); }
 
 Result<struct rlimit64> get_rlimit(Pid pid, int resource) {
   struct rlimit64 limit {};

@@ -98,6 +98,7 @@ Result<void> kill(Pid pid, int signal);
 Result<void> tgkill(Pid pid, Tid tid, int signal);
 
 // --- limits and scheduling
+void sched_yield();
 Result<struct rlimit64> get_rlimit(Pid pid, int resource);
 Result<void> set_rlimit(Pid pid, int resource, const struct rlimit64& limit);
 Result<SchedAttr> sched_getattr(Tid tid);

@@ -13,7 +13,8 @@ Result<void> unregister_own_rseq() {
   char* const area = static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset;
   constexpr int kUnregister = 1;
   // The size it was registered with is 32, whatever part of it is in use (glibc 2.36).
-  return checked_void(::syscall(SYS_rseq, area, 32, kUnregister, RSEQ_SIG), [] { return std::string("rseq(unregister)"); });
+  return checked_void(::syscall(SYS_rseq, area, 32, kUnregister, RSEQ_SIG),
+                      [] { return std::string("rseq(unregister)"); });
 }
 
 }  // namespace cryo::sys

@@ -31,6 +31,9 @@
 #ifndef MADV_GUARD_REMOVE
 #define MADV_GUARD_REMOVE 103  // 6.13
 #endif
+#ifndef MAP_SYNC
+#define MAP_SYNC 0x080000
+#endif
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 0x08  // 6.11
 #endif
@@ -166,6 +169,8 @@
 #endif
 
 namespace cryo::sys {
+
+constexpr long kMseal = 462;  // 6.10; the same number everywhere
 
 // struct clone_args, as of 5.7.
 struct CloneArgs {

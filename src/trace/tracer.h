@@ -4,8 +4,8 @@
 // Running. A task that dies is Error::gone.
 //
 // While a Tracer lives every signal is blocked in the calling thread (raw mask: glibc would leave 32 and 33
-// open). SIGCHLD wakes the wait loop; SIGINT and SIGTERM end it with an error, so that everything frozen is
-// let go in order.
+// open). SIGCHLD wakes the wait loop; SIGINT, SIGTERM and the like end it with an error, so that everything
+// frozen is let go in order.
 #pragma once
 
 #include <cstdint>
@@ -76,6 +76,11 @@ class Tracer {
   Tracer& operator=(Tracer&&) = delete;
   ~Tracer();
   void set_deadline(uint64_t deadline_ns) { deadline_ns_ = deadline_ns; }
+  // Whether wait() ends with an error when somebody wants us to end. Not while registers of a task are changed:
+  // then only check_interrupted(), between the steps, says so.
+  void set_interruptible(bool interruptible) { interruptible_ = interruptible; }
+  // An error when SIGINT, SIGTERM, SIGHUP or SIGQUIT has come.
+  Result<void> check_interrupted() const;
 
   // Attaches to every thread of `pid`, `options` being PTRACE_O_*, and stops them all; threads that appear
   // meanwhile included. The leader comes first. `proc` is /proc/PID.
@@ -95,6 +100,7 @@ class Tracer {
       : deadline_ns_(deadline_ns), old_mask_(old_mask) {}
   uint64_t deadline_ns_;
   sys::SigSet old_mask_;
+  bool interruptible_ = true;
   bool active_ = true;
 };
 

@@ -32,6 +32,13 @@ bool Registers::is_compat() const { return (words_[kPstate] & 0x10) != 0; }  // 
 std::optional<InterruptedCall> Registers::interrupted_call() const { return std::nullopt; }
 Registers Registers::for_another_task() const { return *this; }
 
+std::optional<uint64_t> Registers::finished_call() const { return std::nullopt; }
+void Registers::interrupt(const InterruptedCall&) {}
+bool Registers::is_in_front_of(uint64_t) const { return false; }
+void Registers::enter(const InterruptedCall&) {}
+void Registers::skip_call(int64_t) {}
+uint64_t Registers::argument(size_t i) const { return words_[kX0 + i]; }
+
 void Registers::jump(uint64_t ip, uint64_t argument) {
   words_[kPc] = ip;
   words_[kX0] = argument;

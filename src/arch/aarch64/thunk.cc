@@ -7,6 +7,7 @@
 #include <asm/sigcontext.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/result.h"
@@ -77,6 +78,13 @@ constexpr size_t kCodeSize = 128;
 }  // namespace
 
 size_t thunk_size() { return kCodeSize + ((sizeof(Frame) + 15) & ~size_t{15}); }
+
+bool is_thunk(std::span<const std::byte> code) {
+  constexpr std::byte kCall[] = {std::byte{0x01}, std::byte{0x00}, std::byte{0x00},
+                                 std::byte{0xd4}};
+  return code.size() >= thunk_size() &&
+         std::equal(std::begin(kCall), std::end(kCall), code.begin());
+}
 
 Thunk build_thunk(const ThunkSpec& spec) {
   Assembler a;

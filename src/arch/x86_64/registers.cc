@@ -49,6 +49,37 @@ Registers Registers::for_another_task() const {
   return other;
 }
 
+std::optional<uint64_t> Registers::finished_call() const {
+  if (static_cast<int64_t>(words_[WORD(orig_rax)]) < 0) return std::nullopt;
+  return words_[WORD(orig_rax)];
+}
+
+void Registers::interrupt(const InterruptedCall& call) {
+  static constexpr int64_t kResults[] = {kRestartSys, kRestartNoIntr, kRestartNoHand,
+                                         kRestartBlock};
+  words_[WORD(orig_rax)] = call.nr;
+  set_result(kResults[static_cast<size_t>(call.restart) & 3]);
+}
+
+bool Registers::is_in_front_of(uint64_t nr) const { return words_[WORD(rax)] == nr; }
+
+void Registers::enter(const InterruptedCall& call) {
+  words_[WORD(rip)] += syscall_instruction().size();
+  interrupt(call);
+}
+
+void Registers::skip_call(int64_t result) {
+  words_[WORD(rip)] += syscall_instruction().size();
+  words_[WORD(orig_rax)] = ~uint64_t{0};
+  set_result(result);
+}
+
+uint64_t Registers::argument(size_t i) const {
+  static constexpr size_t kArguments[] = {WORD(rdi), WORD(rsi), WORD(rdx),
+                                          WORD(r10), WORD(r8),  WORD(r9)};
+  return words_[kArguments[i]];
+}
+
 void Registers::jump(uint64_t ip, uint64_t argument) {
   words_[WORD(rip)] = ip;
   words_[WORD(rdi)] = argument;

@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <initializer_list>
@@ -84,6 +85,12 @@ WayOut interrupted(const Registers& r) {
 }  // namespace
 
 size_t thunk_size() { return 288; }
+
+bool is_thunk(std::span<const std::byte> code) {
+  constexpr std::byte kStart[] = {std::byte{0x0f}, std::byte{0x05}, std::byte{0xf8}};
+  return code.size() >= thunk_size() &&
+         std::equal(std::begin(kStart), std::end(kStart), code.begin());
+}
 
 Thunk build_thunk(const ThunkSpec& spec) {
   Assembler a;

@@ -1,7 +1,7 @@
 /* The puppet: a loop that runs batches of raw system calls in a foreign task and knows nothing of
  * what they mean. No libc, no data, no floating point; its stack lies in the shared area.
  *
- * When the coordinator dies (robust futex) or stays silent past the deadline, a puppet of a dump
+ * When the coordinator dies (robust futex), a puppet of a dump
  * undoes what its calls left behind and gives the task back through the thunk (see thunk.h); one
  * of a restore ends the half-made task. */
 #include "puppet/abi.h"
@@ -13,10 +13,10 @@ enum {
   kFutexWake = 1,
   kOwnerDied = 0x40000000,
   kFutex32 = 2, /* FUTEX2_SIZE_U32: shared, not private */
-  kClockMonotonic = 1,
   kSaRestart = 0x10000000,
-  kEtimedout = 110,
-  kPeerPatience = 20000, /* sched_yields that a leader grants its peers to get out */
+  kYields = 1000,  /* before naps, while a leader waits for its peers */
+  kNap = 1000000,  /* ns */
+  kPatience = 300, /* naps for a peer that may never have come in */
 };
 
 struct waitv {
@@ -84,10 +84,28 @@ static long run_call(struct puppet_slot* slot, struct puppet_call* call) {
   return result;
 }
 
-static int peers_inside(const struct puppet_area* area) {
-  for (int i = 0; i < PUPPET_MOST_PEERS; ++i)
-    if (__atomic_load_n(&area->peer_inside[i], __ATOMIC_ACQUIRE)) return 1;
-  return 0;
+static uint32_t peers_state(const struct puppet_area* area) {
+  uint32_t most = PUPPET_PEER_OUT;
+  for (int i = 0; i < PUPPET_MOST_PEERS; ++i) {
+    const uint32_t state = __atomic_load_n(&area->peers[i], __ATOMIC_ACQUIRE);
+    if (state > most) most = state;
+  }
+  return most;
+}
+
+/* The area must not go away under a peer that is inside, however long that takes. One that was moving when
+ * the coordinator died runs by now if it is inside, so a while is enough. */
+static void wait_for_peers(const struct puppet_area* area) {
+  const struct timespec64 nap = {0, kNap};
+  for (uint32_t turn = 0;; ++turn) {
+    const uint32_t state = peers_state(area);
+    if (state == PUPPET_PEER_OUT) return;
+    if (state == PUPPET_PEER_MOVING && turn > kYields + kPatience) return;
+    if (turn < kYields)
+      (void)call1(NR_sched_yield, 0);
+    else
+      (void)call4(NR_nanosleep, (uint64_t)(uintptr_t)&nap, 0, 0, 0);
+  }
 }
 
 __attribute__((noreturn)) static void heal(struct puppet_slot* slot) {
@@ -96,8 +114,7 @@ __attribute__((noreturn)) static void heal(struct puppet_slot* slot) {
   (void)call4(NR_futex, (uint64_t)(uintptr_t)&area->coordinator, kFutexWake, 0x7fffffff, 0);
   if (slot->on_death == PUPPET_EXIT)
     for (;;) (void)call1(NR_exit_group, 70);
-  if (!slot->is_peer)
-    for (int i = 0; i < kPeerPatience && peers_inside(area); ++i) (void)call1(NR_sched_yield, 0);
+  if (!slot->is_peer) wait_for_peers(area);
   for (uint32_t i = slot->undo_call_count; i-- > 0;) {
     const struct puppet_call* c = &slot->undo_calls[i];
     (void)puppet_syscall(c->nr, c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4], c->arg[5]);
@@ -138,13 +155,9 @@ static void sleep_for_batch(struct puppet_slot* slot, uint32_t last) {
   if (alive & kOwnerDied) heal(slot);
   const struct waitv waits[2] = {{last, (uint64_t)(uintptr_t)&slot->posted, kFutex32, 0},
                                  {alive, (uint64_t)(uintptr_t)&area->coordinator, kFutex32, 0}};
-  const struct timespec64 until = {(int64_t)area->deadline_s, 0};
   __atomic_store_n(&slot->asleep, 1, __ATOMIC_SEQ_CST);
-  const long woken =
-      puppet_syscall(NR_futex_waitv, (uint64_t)(uintptr_t)waits, 2, 0,
-                     area->deadline_s ? (uint64_t)(uintptr_t)&until : 0, kClockMonotonic, 0);
+  (void)puppet_syscall(NR_futex_waitv, (uint64_t)(uintptr_t)waits, 2, 0, 0, 0, 0);
   __atomic_store_n(&slot->asleep, 0, __ATOMIC_SEQ_CST);
-  if (woken == -kEtimedout) heal(slot);
 }
 
 __attribute__((noreturn)) void puppet_main(struct puppet_slot* slot) {
