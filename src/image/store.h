@@ -40,6 +40,8 @@ class ImageWriter {
     parts,       // adds files to what is there (page server, `cpuinfo dump`)
   };
   static Result<ImageWriter> open(FdRef dir, Mode mode);
+  // For a dump that is only looked at beforehand: nothing of it can be written.
+  static ImageWriter nowhere() { return ImageWriter(Fd(), Mode::checkpoint); }
   ImageWriter(ImageWriter&&) = default;
   ImageWriter& operator=(ImageWriter&&) = delete;
   ~ImageWriter();  // removes what was written, unless committed
