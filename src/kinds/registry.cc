@@ -9,8 +9,12 @@ namespace {
 // Order matters only where a comment says so.
 constexpr const TaskKind* kTaskKinds[] = {
     &core_kind,
+    &rlimits_kind,  // before whatever takes resources: it raises the limits for the time of the restore
     &registers_kind,
     &vmas_kind,
+    &page_marks_kind,      // after vmas
+    &memory_objects_kind,  // before whatever refers to them
+    &memory_policy_kind,
     &layout_kind,
     &pages_kind,
     &mm_fields_kind,
@@ -20,14 +24,23 @@ constexpr const TaskKind* kTaskKinds[] = {
     &fs_kind,
     &sigactions_kind,
     &thread_addresses_kind,
+    &itimers_kind,
+    &posix_timers_kind,
+    &signals_kind,
+    &rseq_kind,
+    &membarrier_kind,
+    &creds_kind,
+    &seccomp_kind,
+    &scheduling_kind,
+    &thread_attributes_kind,
+    &process_attributes_kind,
+    &surroundings_kind,
 };
 
 // The first one that matches takes the file.
 constexpr const FileKind* kFileKinds[] = {
-    &regular_kind,
-    &pipe_kind,
-    &eventfd_kind,
-    &tty_kind,
+    &memfd_kind,  // before regular: they are regular files, too
+    &regular_kind, &pipe_kind, &eventfd_kind, &tty_kind,
 };
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "inventory.pb.h"
 #include "mm.pb.h"
 #include "pstree.pb.h"
+#include "seccomp.pb.h"
 
 namespace cryo {
 
@@ -31,7 +32,7 @@ struct TaskImage {
   pb::mm_entry mm;
   pb::fs_entry fs;
   std::vector<pb::fdinfo_entry> fds;  // ascending
-  pb::cryo_task_entry extra;          // its `threads` are filled from ThreadImage::extra when written
+  pb::cryo_task_entry extra;  // its `threads` are filled from ThreadImage::extra when written
 
   Pid pid() const { return Pid{static_cast<int32_t>(node.pid())}; }
   ThreadImage& leader() { return threads.front(); }
@@ -44,6 +45,7 @@ struct Snapshot {
   pb::inventory_entry inventory;
   std::vector<TaskImage> tasks;  // parents before children
   std::map<FileId, pb::file_entry> files;
+  pb::seccomp_entry seccomp;
 };
 
 }  // namespace cryo

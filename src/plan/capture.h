@@ -35,8 +35,11 @@ struct Capture {
   uint32_t next_file_id = 1;
   std::vector<Blocker>& blockers;  // what cannot be dumped; found all at once, reported together
   std::function<void(const Progress&)> progress;
+  pb::seccomp_entry& seccomp;  // the filters of all tasks
   Shelf shelf{};
   Undo undo{};
+  // To be called between the steps of long work: an error when cryo was asked to end.
+  std::function<Result<void>()> keep_going = [] { return Result<void>(); };
 };
 
 // One task. From /proc; valid whether the task runs (--explain, the look before the freeze) or is frozen.
@@ -56,9 +59,10 @@ struct TaskView {
 
 // One frozen task.
 struct TaskCapture : TaskView {
-  std::vector<FrozenThread> threads;  // the leader first
-  Fd mem;                             // /proc/PID/mem, read-write
-  TaskImage image;                    // what the kinds fill in
+  std::vector<FrozenThread> threads;         // the leader first
+  std::vector<procfs::TaskStatus> statuses;  // of the threads
+  Fd mem;                                    // /proc/PID/mem, read-write
+  TaskImage image;                           // what the kinds fill in
 };
 
 struct ThreadCapture {
@@ -66,6 +70,7 @@ struct ThreadCapture {
   size_t index;  // 0 is the leader
 
   const FrozenThread& frozen() const { return task.threads[index]; }
+  const procfs::TaskStatus& status() const { return task.statuses[index]; }
   Tid tid() const { return frozen().task.tid(); }
   ThreadImage& image() const { return task.image.threads[index]; }
   pb::thread_core_entry& core() const { return *image().core.mutable_thread_core(); }

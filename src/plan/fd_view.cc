@@ -62,7 +62,9 @@ std::string_view FdView::anon_name() const {
   return text.substr(kPrefix.size(), text.size() - kPrefix.size() - 1);
 }
 
-Result<Fd> FdView::reopen(int open_flags) const { return sys::openat(proc, path, open_flags | O_CLOEXEC); }
+Result<Fd> FdView::reopen(int open_flags) const {
+  return sys::openat(proc, path, open_flags | O_CLOEXEC);
+}
 
 Result<Fd> FdView::steal(FdRef pidfd) const {
   CHECK(fd.has_value());

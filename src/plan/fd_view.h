@@ -16,13 +16,15 @@
 namespace cryo {
 
 struct FdView {
-  FdRef proc{-1};           // /proc/PID
-  std::string path;         // below it: "fd/7", "exe"
-  std::optional<FdNo> fd;   // none for the other links
-  std::string link;         // where it points: "/var/log/x (deleted)", "pipe:[123]", "anon_inode:[eventfd]"
-  struct stat st {};        // of the file itself
-  std::string info;         // text of fdinfo; empty for the other links
-  uint32_t flags = 0;       // O_* as in fdinfo, O_CLOEXEC taken out; for mappings: the access mode they need
+  FdRef proc{-1};          // /proc/PID
+  std::string path;        // below it: "fd/7", "exe"
+  std::optional<FdNo> fd;  // none for the other links
+  std::string
+      link;  // where it points: "/var/log/x (deleted)", "pipe:[123]", "anon_inode:[eventfd]"
+  struct stat st {};  // of the file itself
+  std::string info;   // text of fdinfo; empty for the other links
+  uint32_t flags =
+      0;  // O_* as in fdinfo, O_CLOEXEC taken out; for mappings: the access mode they need
   bool cloexec = false;
   uint64_t pos = 0;
   int mnt_id = -1;

@@ -95,7 +95,9 @@ TEST(Host, ProbesLeaveNothingBehind) {
   Host host;
   for (const FeatureRow& row : feature_rows()) (void)host.has(row.feature);
   EXPECT_EQ(open_descriptors(), descriptors);
-  EXPECT_EQ(mappings(), maps);
+  if (!CRYO_SANITIZED) {
+    EXPECT_EQ(mappings(), maps);  // the sanitizer has mappings of its own
+  }
   EXPECT_EQ(children(), before);
 }
 

@@ -28,7 +28,7 @@ struct Job {
   // Called by the engine at each Action. `root` is the host pid of the root task, 0 when there is none yet.
   // An error fails the operation as the Action says; for those that are only logged it is never returned.
   std::function<Result<void>(Action, Pid root)> notify = [](Action, Pid) { return Result<void>(); };
-  // Restore: called once when the root task exists (its host pid is known) and nothing runs yet. The
+  // Restore: called once when everything is restored and nothing runs yet. The
   // pid file is written here; an error ends the restore and its tasks.
   std::function<Result<void>(Pid root)> root_created = [](Pid) { return Result<void>(); };
   // Called now and then during memory phases, from the coordinator's thread; cheap.

@@ -24,6 +24,8 @@ struct TaskKind {
   Result<Answer> (*ask_thread)(ThreadCapture&, Batch&) = nullptr;
   // Moves bulk data while the puppet is in.
   Result<void> (*drain)(TaskCapture&, Injection&) = nullptr;
+  // The puppet is out, everything still frozen: what has come in meanwhile.
+  Result<void> (*look_again)(TaskCapture&) = nullptr;
 
   // --- restore
   // Checks the image and appends to the plan. No side effects.

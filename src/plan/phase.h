@@ -22,15 +22,17 @@ enum class Phase : uint8_t {
   spawn,    // the other threads appear
   thread,   // of each thread: TLS-related addresses, name, scheduling, rseq
   signals,  // pending ones (everything is still blocked)
+  seccomp,  // of each thread: filters (not in force before the task is let go)
   creds,    // of each thread: ids, capabilities, securebits
-  late,     // what changes of credentials would reset: dumpable, parent-death signal; resource limits
-  seccomp,  // of each thread: filters
-  arm,      // timers run from here
+  late,  // what changes of credentials would reset: dumpable, parent-death signal; resource limits
+  arm,   // timers run from here
+  wait,  // of each thread: one call at most, which does not return: waits that had a part of their time left
 };
-constexpr size_t kPhases = static_cast<size_t>(Phase::arm) + 1;
+constexpr size_t kPhases = static_cast<size_t>(Phase::wait) + 1;
 
 constexpr std::array<const char*, kPhases> kPhaseNames = {
-    "map", "fill", "protect", "mm", "fs", "files", "task", "spawn", "thread", "signals", "creds", "late", "seccomp", "arm"};
+    "map",    "fill",    "protect", "mm",    "fs",   "files", "task", "spawn",
+    "thread", "signals", "seccomp", "creds", "late", "arm",   "wait"};
 
 constexpr const char* name_of(Phase phase) { return kPhaseNames[static_cast<size_t>(phase)]; }
 

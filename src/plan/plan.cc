@@ -12,7 +12,8 @@ Batch& TaskPlan::calls(Phase phase, size_t index) {
   return all[index];
 }
 
-void TaskPlan::host(Phase phase, std::string what, std::function<Result<void>(TaskStage&)> perform) {
+void TaskPlan::host(Phase phase, std::string what,
+                    std::function<Result<void>(TaskStage&)> perform) {
   steps(phase).host.push_back({std::move(what), std::move(perform)});
 }
 
@@ -42,8 +43,9 @@ std::string TaskPlan::describe() const {
     text += fmt::format("{}:\n", kPhaseNames[p]);
     for (size_t thread = 0; thread < phase.calls.size(); ++thread)
       for (uint32_t i = 0; i < phase.calls[thread].size(); ++i)
-        text += thread == 0 ? fmt::format("  {}\n", phase.calls[thread].describe(i))
-                            : fmt::format("  [thread {}] {}\n", thread, phase.calls[thread].describe(i));
+        text += thread == 0
+                    ? fmt::format("  {}\n", phase.calls[thread].describe(i))
+                    : fmt::format("  [thread {}] {}\n", thread, phase.calls[thread].describe(i));
     for (const HostStep& step : phase.host) text += fmt::format("  cryo: {}\n", step.what);
   }
   return text;

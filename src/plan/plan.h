@@ -7,21 +7,25 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/ids.h"
 #include "plan/phase.h"
-#include "base/fd.h"
 #include "puppet/batch.h"
+#include "puppet/puppet.h"
 
 namespace cryo {
 
 class Log;
 
+constexpr uint64_t kScratchSize = 256 << 10;
+
 // The half-made task, as a step of the coordinator sees it. Its puppets wait; everything may be read.
 struct TaskStage {
-  Pid pid;                  // as the coordinator's pid namespace has it
-  FdRef proc;               // /proc/PID
+  Pid pid;                       // as the coordinator's pid namespace has it
+  FdRef proc;                    // /proc/PID
   const std::vector<Tid>& tids;  // of all threads (known from Phase::spawn on), leader first
-  SyscallRunner& leader;    // runs batches in the leader
+  Puppet& leader;                // runs batches in the leader
+  uint64_t scratch;              // kScratchSize bytes of the task's that hold nothing
   Log& log;
 };
 

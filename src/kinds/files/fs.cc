@@ -26,11 +26,20 @@ Result<void> capture(TaskCapture& task) {
   return {};
 }
 
+// Then chroot(2), which needs a capability, is not needed.
+bool has_our_root(const TaskRestore& task) {
+  const auto root = task.restore.snapshot.files.find(FileId{task.image.fs.root_id()});
+  return task.restore.options.root.empty() && root != task.restore.snapshot.files.end() &&
+         root->second.reg().name() == "/";
+}
+
 Result<void> compile(TaskRestore& task) {
   const pb::fs_entry& fs = task.image.fs;
   Batch& batch = task.plan.calls(Phase::fs);
-  batch.call(SYS_fchdir, task.restore.files.file(FileId{fs.root_id()}, O_PATH | O_DIRECTORY));
-  batch.call(SYS_chroot, batch.put_string("."));
+  if (!has_our_root(task)) {
+    batch.call(SYS_fchdir, task.restore.files.file(FileId{fs.root_id()}, O_PATH | O_DIRECTORY));
+    batch.call(SYS_chroot, batch.put_string("."));
+  }
   batch.call(SYS_fchdir, task.restore.files.file(FileId{fs.cwd_id()}, O_PATH | O_DIRECTORY));
   if (fs.has_umask()) batch.call(SYS_umask, fs.umask());
   return {};

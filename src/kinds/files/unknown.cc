@@ -2,6 +2,8 @@
 
 #include <sys/sysmacros.h>
 
+#include <span>
+
 namespace cryo {
 namespace {
 

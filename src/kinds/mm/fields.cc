@@ -65,17 +65,21 @@ Result<void> compile(TaskRestore& task) {
   map.env_end = mm.mm_env_end();
   map.auxv_size = static_cast<uint32_t>(mm.mm_saved_auxv_size()) * 8;
   map.exe_fd = static_cast<uint32_t>(task.restore.files.file(FileId{mm.exe_file_id()}, O_RDONLY));
-  const Data auxv = batch.put(std::as_bytes(std::span(mm.mm_saved_auxv().data(), static_cast<size_t>(mm.mm_saved_auxv_size()))));
+  const Data auxv = batch.put(std::as_bytes(
+      std::span(mm.mm_saved_auxv().data(), static_cast<size_t>(mm.mm_saved_auxv_size()))));
   const Data at = batch.put(map);
   batch.point(at, offsetof(prctl_mm_map, auxv), auxv);
   batch.call(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, at, sizeof(map), 0);
   if (mm.thp_disabled()) batch.call(SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
-  if (mm.has_dumpable()) task.plan.calls(Phase::late).call(SYS_prctl, PR_SET_DUMPABLE, mm.dumpable() == 1 ? 1 : 0, 0, 0, 0);
+  if (mm.has_dumpable())
+    task.plan.calls(Phase::late)
+        .call(SYS_prctl, PR_SET_DUMPABLE, mm.dumpable() == 1 ? 1 : 0, 0, 0, 0);
   return {};
 }
 
 }  // namespace
 
-const TaskKind mm_fields_kind = {.name = "mm fields", .capture = capture, .ask = ask, .compile = compile};
+const TaskKind mm_fields_kind = {
+    .name = "mm fields", .capture = capture, .ask = ask, .compile = compile};
 
 }  // namespace cryo

@@ -11,8 +11,11 @@ namespace cryo {
 namespace {
 
 Result<void> examine(const TaskView& task) {
-  if (!task.capture.options.shell_job && (task.stat.session != task.pid.value || task.stat.pgrp != task.pid.value))
-    task.block("", fmt::format("is not a session leader of its own (session {}, process group {})", task.stat.session, task.stat.pgrp),
+  if (!task.capture.options.shell_job &&
+      (task.stat.session != task.pid.value || task.stat.pgrp != task.pid.value))
+    task.block("",
+               fmt::format("is not a session leader of its own (session {}, process group {})",
+                           task.stat.session, task.stat.pgrp),
                "start it with setsid, or use --shell-job on both sides");
   return {};
 }
@@ -23,7 +26,8 @@ Result<void> capture(TaskCapture& task) {
   node.set_ppid(0);
   node.set_pgid(static_cast<uint32_t>(task.stat.pgrp));
   node.set_sid(static_cast<uint32_t>(task.stat.session));
-  for (const FrozenThread& thread : task.threads) node.add_threads(static_cast<uint32_t>(thread.task.tid().value));
+  for (const FrozenThread& thread : task.threads)
+    node.add_threads(static_cast<uint32_t>(thread.task.tid().value));
   pb::task_core_entry& tc = task.image.mutable_tc();
   const int stop_signal = task.threads.front().task.group_stop_signal();
   tc.set_task_state(stop_signal != 0 ? 3 : 1);
@@ -36,12 +40,15 @@ Result<void> capture(TaskCapture& task) {
 }
 
 Result<void> capture_thread(ThreadCapture& thread) {
-  std::string comm = TRY(sys::read_file(thread.task.proc.dir(), fmt::format("task/{}/comm", thread.tid())));
+  std::string comm =
+      TRY(sys::read_file(thread.task.proc.dir(), fmt::format("task/{}/comm", thread.tid())));
   if (!comm.empty() && comm.back() == '\n') comm.pop_back();
   thread.core().set_comm(comm);
   thread.core().set_cg_set(1);
-  if (thread.index == 0) thread.task.image.mutable_tc().set_blk_sigset(thread.frozen().mask);
-  else thread.core().set_blk_sigset(thread.frozen().mask);
+  if (thread.index == 0)
+    thread.task.image.mutable_tc().set_blk_sigset(thread.frozen().mask);
+  else
+    thread.core().set_blk_sigset(thread.frozen().mask);
   return {};
 }
 
@@ -51,18 +58,25 @@ void set_name(Batch& batch, const std::string& name) {
 
 Result<void> compile(TaskRestore& task) {
   const pb::pstree_entry& node = task.image.node;
-  if (node.sid() == node.pid()) task.plan.calls(Phase::task).call(SYS_setsid);
-  else if (node.pgid() == node.pid()) task.plan.calls(Phase::task).call(SYS_setpgid, 0, 0);
+  if (node.sid() == node.pid())
+    task.plan.calls(Phase::task).call(SYS_setsid);
+  else if (node.pgid() == node.pid())
+    task.plan.calls(Phase::task).call(SYS_setpgid, 0, 0);
   set_name(task.plan.calls(Phase::task), task.image.tc().comm());
   for (size_t i = 1; i < task.image.threads.size(); ++i) {
     const pb::thread_core_entry& core = task.image.threads[i].core.thread_core();
-    set_name(task.plan.calls(Phase::thread, i), core.has_comm() ? core.comm() : task.image.tc().comm());
+    set_name(task.plan.calls(Phase::thread, i),
+             core.has_comm() ? core.comm() : task.image.tc().comm());
   }
   return {};
 }
 
 }  // namespace
 
-const TaskKind core_kind = {.name = "core", .examine = examine, .capture = capture, .capture_thread = capture_thread, .compile = compile};
+const TaskKind core_kind = {.name = "core",
+                            .examine = examine,
+                            .capture = capture,
+                            .capture_thread = capture_thread,
+                            .compile = compile};
 
 }  // namespace cryo

@@ -4,10 +4,16 @@
 // The dump reads them by ptrace at the stop; the restore sets them at the very end (engine/stage.cc), when the
 // task has left the puppet.
 #include "arch/core_image.h"
+#include "arch/interrupted.h"
 #include "kinds/all.h"
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+
+#include <ctime>
+
+#include "sys/file.h"
 
 namespace cryo {
 namespace {
@@ -23,11 +29,62 @@ Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   });
 }
 
+// The thread really waits again, for the time that was left: the engine's stop then interrupts it as the dump's did,
+// and the kernel goes on with it by itself.
+void wait_again(Batch& batch, const arch::Registers& r, const pb::cryo_interrupted_call& call) {
+  const uint64_t ns = call.left_ns();
+  const Data left = batch.put(
+      timespec{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)});
+  const auto nr = static_cast<long>(call.nr());
+  switch (arch::timed_wait(call.nr())) {
+    case arch::TimedWait::nanosleep:
+      batch.call(nr, left, r.argument(1)).no_reply();
+      break;
+    case arch::TimedWait::clock_nanosleep:
+      batch.call(nr, r.argument(0), 0, left, r.argument(3)).no_reply();
+      break;
+    case arch::TimedWait::futex:
+      batch.call(nr, r.argument(0), r.argument(1), r.argument(2), left).no_reply();
+      break;
+    case arch::TimedWait::poll:
+      batch.call(nr, r.argument(0), r.argument(1), (ns + 999'999) / 1'000'000).no_reply();
+      break;
+    case arch::TimedWait::none:
+      break;
+  }
+}
+
+// Or its time is over already.
+Result<void> wait_for_call(const TaskStage& stage, Tid tid) {
+  const auto is_asleep = [&]() -> Result<bool> {
+    const std::string text = TRY(sys::read_file(stage.proc, fmt::format("task/{}/stat", tid)));
+    return text.find(") S ") != std::string::npos;
+  };
+  for (int tries = 0; tries < 1000; ++tries) {
+    const bool asleep = TRY(is_asleep());
+    if (asleep) break;
+    sched_yield();
+  }
+  return {};
+}
+
+void compile_wait(TaskRestore& task, size_t i, const arch::Registers& registers) {
+  const ThreadImage& image = task.image.threads[i];
+  const pb::cryo_interrupted_call& call = image.extra.interrupted_call();
+  if (!call.has_left_ns() || arch::timed_wait(call.nr()) == arch::TimedWait::none) return;
+  wait_again(task.plan.calls(Phase::wait, i), registers, call);
+  task.plan.host(Phase::wait, fmt::format("thread {} waits", image.tid),
+                 [tid = image.tid](TaskStage& stage) { return wait_for_call(stage, tid); });
+}
+
 Result<void> compile(TaskRestore& task) {
   for (size_t i = 0; i < task.image.threads.size(); ++i) {
     const pb::core_entry& core = task.image.threads[i].core;
-    (void)TRY_IN(arch::decode_thread(core), "reading the registers of thread {}", task.image.threads[i].tid);
-    task.plan.calls(i == 0 ? Phase::task : Phase::thread, i).call(SYS_set_tid_address, arch::clear_tid_of(core));
+    const arch::ThreadState state = TRY_IN(
+        arch::decode_thread(core), "reading the registers of thread {}", task.image.threads[i].tid);
+    compile_wait(task, i, state.general);
+    task.plan.calls(i == 0 ? Phase::task : Phase::thread, i)
+        .call(SYS_set_tid_address, arch::clear_tid_of(core));
   }
   return {};
 }

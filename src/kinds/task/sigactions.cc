@@ -37,14 +37,15 @@ Result<Answer> ask(TaskCapture& task, Batch& batch) {
 Result<void> compile(TaskRestore& task) {
   const pb::task_core_entry& tc = task.image.tc();
   if (tc.sigactions_size() != kEntries)
-    return Error::bad_image(fmt::format("core: {} signal actions instead of {}", tc.sigactions_size(), kEntries));
+    return Error::bad_image(
+        fmt::format("core: {} signal actions instead of {}", tc.sigactions_size(), kEntries));
   int entry = 0;
   for (int signal = 1; signal <= sys::kSignals; ++signal) {
     if (is_fixed(signal)) continue;
     const pb::sa_entry& in = tc.sigactions(entry++);
     if (in.compat_sigaction()) return Error::unsupported("signal actions of a 32-bit task");
-    // The task was made with every action at its default (CLONE_CLEAR_SIGHAND).
-    if (in.sigaction() == 0 && in.flags() == 0 && in.mask() == 0 && in.restorer() == 0) continue;
+    // Also the default ones: what we were told to ignore (nohup) the task would ignore too, for
+    // CLONE_CLEAR_SIGHAND spares that.
     Batch& batch = task.plan.calls(Phase::task);
     const sys::KernelSigaction action{in.sigaction(), in.flags(), in.restorer(), in.mask()};
     batch.call(SYS_rt_sigaction, signal, batch.put(action), 0, sizeof(sys::SigSet));

@@ -35,7 +35,8 @@ Result<void> compile(TaskRestore& task) {
   for (size_t i = 0; i < task.image.threads.size(); ++i) {
     const pb::thread_core_entry& core = task.image.threads[i].core.thread_core();
     Batch& batch = task.plan.calls(i == 0 ? Phase::task : Phase::thread, i);
-    if (core.futex_rla() != 0) batch.call(SYS_set_robust_list, core.futex_rla(), core.futex_rla_len());
+    if (core.futex_rla() != 0)
+      batch.call(SYS_set_robust_list, core.futex_rla(), core.futex_rla_len());
     if (!core.has_sas() || (core.sas().ss_flags() & SS_DISABLE) != 0) continue;
     stack_t stack{};
     stack.ss_sp = reinterpret_cast<void*>(core.sas().ss_sp());
@@ -49,6 +50,9 @@ Result<void> compile(TaskRestore& task) {
 
 }  // namespace
 
-const TaskKind thread_addresses_kind = {.name = "thread addresses", .capture_thread = capture_thread, .ask_thread = ask_thread, .compile = compile};
+const TaskKind thread_addresses_kind = {.name = "thread addresses",
+                                        .capture_thread = capture_thread,
+                                        .ask_thread = ask_thread,
+                                        .compile = compile};
 
 }  // namespace cryo

@@ -1,0 +1,227 @@
+// A thread sleeps in one system call while the checkpoint happens. It must not fail with EINTR, not return too
+// soon, and not begin its time from the start.
+#include <linux/futex.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/sem.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <functional>
+
+#include "tests/harness/checkpoint_test.h"
+
+namespace cryo {
+namespace {
+
+double now() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+}
+
+// One thread in `call`, its result and errno.
+class Sleeper {
+ public:
+  Sleeper(long nr, std::function<long()> call)
+      : nr_(nr), threads_(1, [this, call](int) {
+          result_ = call();
+          error_ = errno;
+          done_ = true;
+        }) {}
+  [[nodiscard]] bool asleep() { return threads_.wait_in_syscall(nr_); }
+  pid_t tid() const { return threads_.tid(0); }
+  bool done() const { return done_; }
+  long result() {
+    threads_.join();
+    return result_;
+  }
+  int error() const { return error_; }
+
+ private:
+  long nr_;
+  std::atomic<long> result_{0};
+  std::atomic<int> error_{0};
+  std::atomic<bool> done_{false};
+  live::Threads threads_;
+};
+
+constexpr timespec kFour{4, 0};
+constexpr double kSlept = 2.5;
+
+// Checkpoints when the sleeper has slept 2.5 of its 4 seconds; it has to sleep the rest. The machine may be slow.
+template <class Checkpoint>
+void expect_the_rest(Sleeper& sleeper, Checkpoint checkpoint) {
+  const double begin = now();
+  ASSERT_TRUE(sleeper.asleep());
+  while (now() < begin + kSlept) usleep(10000);
+  checkpoint();
+  const double after = now();
+  EXPECT_FALSE(sleeper.done());
+  (void)sleeper.result();
+  EXPECT_LT(now() - after, 3.5 - 1.0) << "it slept for the whole time again";
+}
+
+#define PEER_VARIANTS \
+  { "peer_restores_ours", "we_restore_peers" }
+
+CHECKPOINT_TEST(InterruptedCalls, nanosleep_with_remainder,
+                except(PEER_VARIANTS, "CRIU does not keep the time left")) {
+  timespec left{};
+  Sleeper sleeper(SYS_nanosleep, [&] { return syscall(SYS_nanosleep, &kFour, &left); });
+  expect_the_rest(sleeper, [this] { checkpoint(); });
+  EXPECT_EQ(sleeper.result(), 0);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, nanosleep,
+                except(PEER_VARIANTS, "CRIU does not keep the time left")) {
+  Sleeper sleeper(SYS_clock_nanosleep, [] { return usleep(4'000'000); });
+  expect_the_rest(sleeper, [this] { checkpoint(); });
+  EXPECT_EQ(sleeper.result(), 0);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, clock_nanosleep_until) {
+  timespec until{};
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += 4;
+  Sleeper sleeper(SYS_clock_nanosleep,
+                  [&] { return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr); });
+  expect_the_rest(sleeper, [this] { checkpoint(); });
+  EXPECT_EQ(sleeper.result(), 0);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, poll, except(PEER_VARIANTS, "CRIU does not keep the time left")) {
+  Sleeper sleeper(SYS_poll, [] { return ::poll(nullptr, 0, 4000); });
+  expect_the_rest(sleeper, [this] { checkpoint(); });
+  EXPECT_EQ(sleeper.result(), 0);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, ppoll) {
+  Sleeper sleeper(SYS_ppoll, [] { return ::ppoll(nullptr, 0, &kFour, nullptr); });
+  expect_the_rest(sleeper, [this] { checkpoint(); });
+  EXPECT_EQ(sleeper.result(), 0);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, select) {
+  Sleeper sleeper(SYS_pselect6, [] {
+    timeval four{4, 0};
+    return ::select(0, nullptr, nullptr, nullptr, &four);
+  });
+  expect_the_rest(sleeper, [this] { checkpoint(); });
+  EXPECT_EQ(sleeper.result(), 0);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, futex_with_time_limit,
+                except(PEER_VARIANTS, "CRIU does not keep the time left")) {
+  int word = 5;
+  Sleeper sleeper(SYS_futex,
+                  [&] { return syscall(SYS_futex, &word, FUTEX_WAIT, 5, &kFour, nullptr, 0); });
+  expect_the_rest(sleeper, [this] { checkpoint(); });
+  EXPECT_EQ(sleeper.result(), -1);
+  EXPECT_EQ(sleeper.error(), ETIMEDOUT);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, futex) {
+  int word = 5;
+  Sleeper sleeper(SYS_futex,
+                  [&] { return syscall(SYS_futex, &word, FUTEX_WAIT, 5, nullptr, nullptr, 0); });
+  ASSERT_TRUE(sleeper.asleep());
+  checkpoint();
+  ASSERT_TRUE(sleeper.asleep());
+  EXPECT_EQ(syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0), 1);
+  EXPECT_EQ(sleeper.result(), 0);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, sigtimedwait,
+                except(PEER_VARIANTS, "CRIU lets it fail with EINTR")) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  Sleeper sleeper(SYS_rt_sigtimedwait, [&] {
+    const timespec minutes{600, 0};
+    const uint64_t mask = uint64_t{1} << (SIGUSR1 - 1);
+    return syscall(SYS_rt_sigtimedwait, &mask, nullptr, &minutes, 8);
+  });
+  ASSERT_TRUE(sleeper.asleep());
+  checkpoint();
+  ASSERT_TRUE(sleeper.asleep());
+  kill(getpid(), SIGUSR1);
+  EXPECT_EQ(sleeper.result(), SIGUSR1);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, sigsuspend) {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  ASSERT_EQ(sigaction(SIGUSR2, &action, nullptr), 0);
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGUSR2);
+  pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  Sleeper sleeper(SYS_rt_sigsuspend, [] {
+    sigset_t none;
+    sigemptyset(&none);
+    return ::sigsuspend(&none);
+  });
+  ASSERT_TRUE(sleeper.asleep());
+  checkpoint();
+  ASSERT_TRUE(sleeper.asleep());
+  kill(getpid(), SIGUSR2);
+  EXPECT_EQ(sleeper.result(), -1);
+  EXPECT_EQ(sleeper.error(), EINTR);
+}
+
+// What waits for a handler gets its EINTR, also when the handler's signal is only just pending.
+CHECKPOINT_TEST(InterruptedCalls, pause_ends_with_a_handler) {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  ASSERT_EQ(sigaction(SIGUSR2, &action, nullptr), 0);
+  Sleeper sleeper(SYS_pause, [] { return ::pause(); });
+  ASSERT_TRUE(sleeper.asleep());
+  checkpoint();
+  ASSERT_TRUE(sleeper.asleep());
+  ASSERT_EQ(syscall(SYS_tgkill, getpid(), sleeper.tid(), SIGUSR2), 0);
+  EXPECT_EQ(sleeper.result(), -1);
+  EXPECT_EQ(sleeper.error(), EINTR);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, epoll_wait,
+                except({"restore", "restore_left", "twice", "peer_restores_ours",
+                        "we_restore_peers"},
+                       "epoll files are not restored yet")) {
+  const int epoll = epoll_create1(0);
+  Sleeper sleeper(SYS_epoll_wait, [&] {
+    epoll_event event{};
+    return ::epoll_wait(epoll, &event, 1, 600'000);
+  });
+  ASSERT_TRUE(sleeper.asleep());
+  checkpoint();
+  ASSERT_TRUE(sleeper.asleep());
+  EXPECT_FALSE(sleeper.done());
+  _exit(0);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, semtimedop,
+                except({"restore", "restore_left", "twice", "peer_restores_ours",
+                        "we_restore_peers"},
+                       "semaphores live outside of the process")) {
+  const int id = semget(IPC_PRIVATE, 1, 0600);
+  Sleeper sleeper(SYS_semtimedop, [&] {
+    sembuf down{0, -1, 0};
+    const timespec minutes{600, 0};
+    return ::semtimedop(id, &down, 1, &minutes);
+  });
+  ASSERT_TRUE(sleeper.asleep());
+  checkpoint();
+  ASSERT_TRUE(sleeper.asleep());
+  sembuf up{0, 1, 0};
+  EXPECT_EQ(semop(id, &up, 1), 0);
+  EXPECT_EQ(sleeper.result(), 0);
+  semctl(id, 0, IPC_RMID);
+}
+
+}  // namespace
+}  // namespace cryo

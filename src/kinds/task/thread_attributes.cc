@@ -1,0 +1,306 @@
+// Small settings of a thread that only the thread itself can read: parent-death signal, timer slack, machine-check
+// policy, time stamp counter, speculation controls, I/O flusher, personality, CPUID faulting, NUMA policy; and system
+// call user dispatch, which only a tracer can.
+//
+// New threads inherit all but the first from their maker, so a restore sets what differs from the coordinator's own,
+// after all threads have been made.
+#include <linux/prctl.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "kinds/all.h"
+#include "sys/file.h"
+#include "sys/process.h"
+#include "sys/ptrace.h"
+#include "sys/raw.h"
+
+namespace cryo {
+namespace {
+
+using Attributes = pb::cryo_thread_attributes_entry;
+using Words = std::array<uint64_t, 3>;  // system call number and first arguments
+
+#ifdef SYS_arch_prctl
+constexpr long kArchPrctl = SYS_arch_prctl;
+#else
+constexpr long kArchPrctl = -1;
+#endif
+constexpr uint64_t kGetCpuid = 0x1011, kSetCpuid = 0x1012;  // ARCH_GET_CPUID, ARCH_SET_CPUID
+constexpr uint64_t kSpeculation =
+    PR_SPEC_ENABLE | PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC;
+constexpr uint32_t kInvalid = 0xffffffff;
+
+enum class Answers : uint8_t {
+  with_value,       // the call returns the value
+  into_int,         // the call writes an int where the last argument of `get` points
+  with_speculation  // the call returns PR_SPEC_* bits
+};
+
+// One of them: how it is asked for and set (the value comes behind the words), and its field.
+struct Attribute {
+  const char* name;
+  long nr;
+  Answers answers;
+  unsigned arguments;  // of `get` and `set`
+  Words get, set;
+  bool (Attributes::*has)() const;
+  uint64_t (Attributes::*value)() const;
+  void (Attributes::*assign)(uint64_t);
+};
+
+#define FIELD(field) &Attributes::has_##field, &Attributes::field, &Attributes::set_##field
+
+const Attribute kAttributes[] = {
+    {"timer slack",
+     SYS_prctl,
+     Answers::with_value,
+     1,
+     {PR_GET_TIMERSLACK},
+     {PR_SET_TIMERSLACK},
+     FIELD(timer_slack)},
+    {"machine check policy",
+     SYS_prctl,
+     Answers::with_value,
+     1,
+     {PR_MCE_KILL_GET},
+     {PR_MCE_KILL},
+     FIELD(mce_kill)},
+    {"time stamp counter", SYS_prctl, Answers::into_int, 1, {PR_GET_TSC}, {PR_SET_TSC}, FIELD(tsc)},
+    {"store bypass",
+     SYS_prctl,
+     Answers::with_speculation,
+     2,
+     {PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS},
+     {PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS},
+     FIELD(store_bypass)},
+    {"indirect branches",
+     SYS_prctl,
+     Answers::with_speculation,
+     2,
+     {PR_GET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH},
+     {PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH},
+     FIELD(indirect_branch)},
+    {"flushing of the L1 cache",
+     SYS_prctl,
+     Answers::with_speculation,
+     2,
+     {PR_GET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH},
+     {PR_SET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH},
+     FIELD(l1d_flush)},
+    {"I/O flusher",
+     SYS_prctl,
+     Answers::with_value,
+     1,
+     {PR_GET_IO_FLUSHER},
+     {PR_SET_IO_FLUSHER},
+     FIELD(io_flusher)},
+    {"CPUID", kArchPrctl, Answers::with_value, 1, {kGetCpuid}, {kSetCpuid}, FIELD(cpuid)},
+};
+
+#undef FIELD
+
+// What the kernel answered, if it has the attribute and it can be set.
+std::optional<uint64_t> value_of(const Attribute& attribute, int64_t result, int written) {
+  if (result < 0) return std::nullopt;
+  switch (attribute.answers) {
+    case Answers::with_value:
+      return static_cast<uint64_t>(result);
+    case Answers::into_int:
+      return static_cast<uint64_t>(static_cast<unsigned>(written));
+    case Answers::with_speculation:
+      if ((static_cast<uint64_t>(result) & PR_SPEC_PRCTL) == 0 ||
+          (static_cast<uint64_t>(result) & kSpeculation) == 0)
+        return std::nullopt;
+      return static_cast<uint64_t>(result) & kSpeculation;
+  }
+  return std::nullopt;
+}
+
+struct Question {
+  const Attribute* attribute;
+  uint32_t call;
+  Data written;
+};
+
+std::vector<Question> ask_attributes(Batch& batch) {
+  std::vector<Question> questions;
+  for (const Attribute& attribute : kAttributes) {
+    if (attribute.nr < 0) continue;
+    Question question{&attribute, batch.size(), batch.reserve(8)};
+    if (attribute.answers == Answers::into_int)
+      batch.call(attribute.nr, attribute.get[0], question.written, 0, 0, 0);
+    else
+      batch.call(attribute.nr, attribute.get[0], attribute.get[1], 0, 0, 0);
+    batch.any_result();
+    questions.push_back(question);
+  }
+  return questions;
+}
+
+constexpr uint64_t kNodes = 1024;  // MAX_NUMNODES of every configuration
+
+void take_mempolicy(uint32_t mode, std::span<const std::byte> nodes, ThreadImage& image) {
+  if (mode == 0) return;  // MPOL_DEFAULT
+  pb::cryo_mempolicy_entry& entry = *image.extra.mutable_mempolicy();
+  entry.set_mode(mode);
+  for (size_t at = 0; at < nodes.size(); at += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, nodes.data() + at, 8);
+    entry.add_nodes(word);
+  }
+}
+
+Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
+  const std::vector<Question> questions = ask_attributes(batch);
+  const Data signal = batch.reserve(8), mode = batch.reserve(8), nodes = batch.reserve(kNodes / 8);
+  batch.call(SYS_prctl, PR_GET_PDEATHSIG, signal, 0, 0, 0);
+  const uint32_t policy = batch.size();
+  batch.call(SYS_get_mempolicy, mode, nodes, kNodes, 0, 0).any_result();
+  const uint32_t person = batch.size();
+  batch.call(SYS_personality, kInvalid);
+  ThreadImage* image = &thread.image();
+  return Answer([=](const Outcome& outcome) -> Result<void> {
+    Attributes& attributes = *image->extra.mutable_attributes();
+    for (const Question& question : questions)
+      if (const auto value = value_of(*question.attribute, outcome.result(question.call),
+                                      outcome.get<int>(question.written)))
+        (attributes.*question.attribute->assign)(*value);
+    attributes.set_personality(static_cast<uint64_t>(outcome.result(person)));
+    if (const auto number = outcome.get<uint32_t>(signal); number != 0)
+      image->core.mutable_thread_core()->set_pdeath_sig(number);
+    if (outcome.result(policy) == 0)
+      take_mempolicy(outcome.get<uint32_t>(mode), outcome.data(nodes, kNodes / 8), *image);
+    return {};
+  });
+}
+
+// The byte at `selector` decides whether the thread's system calls, and with them ours, become signals.
+Result<void> capture_dispatch(ThreadCapture& thread) {
+  const Result<sys::SyscallUserDispatch> asked =
+      sys::ptrace_get_syscall_user_dispatch(thread.tid());
+  if (!asked && asked.error().kind() == ErrorKind::gone)
+    return Error::gone(asked.error().message());
+  if (!asked || asked.value().mode == PR_SYS_DISPATCH_OFF)
+    return {};  // a kernel before 6.4 cannot tell
+  const sys::SyscallUserDispatch& dispatch = asked.value();
+  char selector = 0;
+  if (dispatch.selector != 0)
+    TRY_IN(sys::pread_all(thread.task.mem, &selector, 1, dispatch.selector),
+           "reading the selector of system call dispatch");
+  if (selector != 0)
+    thread.task.block(
+        fmt::format("thread {}", thread.tid()),
+        "is in code whose system calls are dispatched to it (PR_SET_SYSCALL_USER_DISPATCH)",
+        "at another moment it may not be: try again");
+  pb::cryo_dispatch_entry& entry = *thread.image().extra.mutable_dispatch();
+  entry.set_selector(dispatch.selector);
+  entry.set_offset(dispatch.offset);
+  entry.set_length(dispatch.length);
+  return {};
+}
+
+Result<void> capture_thread(ThreadCapture& thread) {
+  if (!thread.status().x86_thread_features.empty())
+    thread.task.block(
+        fmt::format("thread {}", thread.tid()),
+        fmt::format("has control-flow protection in use ({})", thread.status().x86_thread_features),
+        "start it with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
+  return capture_dispatch(thread);
+}
+
+// --- restore
+
+std::optional<uint64_t> own_value(const Attribute& attribute) {
+  int written = 0;
+  const bool into = attribute.answers == Answers::into_int;
+  const int64_t result =
+      sys::raw_call(attribute.nr, attribute.get[0],
+                    into ? reinterpret_cast<uint64_t>(&written) : attribute.get[1], 0, 0, 0);
+  return value_of(attribute, result, written);
+}
+
+void set_attribute(Batch& batch, const Attribute& attribute, uint64_t value) {
+  if (attribute.get[0] == PR_MCE_KILL_GET && attribute.nr == SYS_prctl)
+    batch.call(SYS_prctl, PR_MCE_KILL, PR_MCE_KILL_SET, value, 0, 0);
+  else if (attribute.arguments == 2)
+    batch.call(attribute.nr, attribute.set[0], attribute.set[1], value, 0, 0);
+  else
+    batch.call(attribute.nr, attribute.set[0], value, 0, 0, 0);
+}
+
+void compile_attributes(TaskRestore& task, size_t index) {
+  const Attributes& wanted = task.image.threads[index].extra.attributes();
+  for (const Attribute& attribute : kAttributes) {
+    if (attribute.nr < 0 || !(wanted.*attribute.has)()) continue;
+    const uint64_t value = (wanted.*attribute.value)();
+    const std::optional<uint64_t> own = own_value(attribute);
+    // Without an answer it is off, or we are not allowed to ask.
+    if (own == value || (!own && value == 0)) continue;
+    if (!own && attribute.answers == Answers::with_speculation) {
+      // Another CPU or another kernel: whatever it does, the thread has no say in it.
+      task.restore.log.warn(
+          "Thread {}: this kernel does not let it control speculation ({}), ignoring",
+          task.image.threads[index].tid, attribute.name);
+      continue;
+    }
+    set_attribute(task.plan.calls(Phase::thread, index), attribute, value);
+  }
+}
+
+void compile_mempolicy(TaskRestore& task, size_t index) {
+  const ThreadImage& thread = task.image.threads[index];
+  if (!thread.extra.has_mempolicy()) return;
+  const pb::cryo_mempolicy_entry& policy = thread.extra.mempolicy();
+  std::array<uint64_t, kNodes / 64> nodes{};
+  for (int i = 0; i < std::min<int>(policy.nodes_size(), nodes.size()); ++i)
+    nodes[static_cast<size_t>(i)] = policy.nodes(i);
+  // The mask counts one bit less than its size says, since 2.6.
+  Batch& batch = task.plan.calls(Phase::thread, index);
+  batch.call(SYS_set_mempolicy, policy.mode(), batch.put(nodes), kNodes);
+}
+
+void compile_personality(TaskRestore& task, size_t index, uint32_t own) {
+  const Attributes& attributes = task.image.threads[index].extra.attributes();
+  const uint32_t wanted = attributes.has_personality()
+                              ? static_cast<uint32_t>(attributes.personality())
+                              : task.image.tc().personality();
+  // READ_IMPLIES_EXEC changes what mappings become: all of them are there by now.
+  if (wanted != own && wanted != kInvalid)
+    task.plan.calls(Phase::thread, index).call(SYS_personality, wanted);
+}
+
+void compile_parent_death_signal(TaskRestore& task, size_t index) {
+  const pb::thread_core_entry& core = task.image.threads[index].core.thread_core();
+  if (core.pdeath_sig() == 0) return;
+  // The parent of a detached restore is gone right after it.
+  if (task.image.node.ppid() == 0 && task.restore.options.detached &&
+      !task.restore.options.sibling) {
+    task.restore.log.warn(
+        "Thread {} will not get signal {} when its parent dies: its parent will be this very "
+        "process, ignoring",
+        task.image.threads[index].tid, core.pdeath_sig());
+    return;
+  }
+  task.plan.calls(Phase::late, index).call(SYS_prctl, PR_SET_PDEATHSIG, core.pdeath_sig(), 0, 0, 0);
+}
+
+Result<void> compile(TaskRestore& task) {
+  const unsigned own_personality = TRY(sys::personality(kInvalid));
+  for (size_t i = 0; i < task.image.threads.size(); ++i) {
+    compile_attributes(task, i);
+    compile_mempolicy(task, i);
+    compile_personality(task, i, own_personality);
+    compile_parent_death_signal(task, i);
+  }
+  return {};
+}
+
+}  // namespace
+
+const TaskKind thread_attributes_kind = {.name = "attributes of threads",
+                                         .capture_thread = capture_thread,
+                                         .ask_thread = ask_thread,
+                                         .compile = compile};
+
+}  // namespace cryo
