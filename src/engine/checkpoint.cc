@@ -2,14 +2,18 @@
 
 #include <sys/ptrace.h>
 
+#include <cerrno>
 #include <ctime>
 
+#include "engine/cpu.h"
 #include "engine/freeze.h"
 #include "engine/ids.h"
+#include "engine/target.h"
 #include "engine/task_dump.h"
 #include "image/store.h"
 #include "kinds/files/table.h"
 #include "procfs/reader.h"
+#include "sys/death_timer.h"
 
 namespace cryo {
 namespace {
@@ -20,17 +24,49 @@ uint64_t now_us() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000U + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
+// A dump that is silent for longer hangs, and must not hold the process any longer: seconds, and what the slowest
+// of disks may write in one.
+constexpr uint32_t kSilence = 60;
+constexpr uint64_t kSlowest = 16 << 20;
+
 Error blocked(Pid pid, const std::vector<Blocker>& blockers) {
   std::string text = fmt::format("process {} cannot be dumped:", pid);
   for (const Blocker& b : blockers) {
-    text += fmt::format("\n  {}{}{} {}", b.pid, b.where.empty() ? "" : " ", b.where, b.what);
+    text += fmt::format("\n  {}: {}{}{}", b.pid, b.where, b.where.empty() ? "" : ": ", b.what);
     if (!b.remedy.empty()) text += fmt::format(" ({})", b.remedy);
   }
   return Error::unsupported(std::move(text));
 }
 
+// What the reader can do about errors whose text alone does not say it.
+Error advised(Error error, const procfs::ProcTask& proc) {
+  if (error.kind() == ErrorKind::gone)
+    return std::move(error).hint("it ended or executed another program while it was being dumped");
+  if (error.kind() == ErrorKind::denied) {
+    const std::string tracer = who_traces(proc);
+    if (!tracer.empty()) return std::move(error).hint(tracer);
+  }
+  if (error.code() == ENOSPC || error.code() == EDQUOT)
+    return std::move(error).hint(
+        "the images directory has no room for the process's memory; the process goes on");
+  return error;
+}
+
+// The look before the freeze is a courtesy, all is looked at again behind it: so many mappings are enough.
+constexpr size_t kMappingsBefore = 1000;
+
+// The look before the freeze: what is blocked anyway should not be stopped at all.
+Result<void> look(Capture& capture, const procfs::ProcDir& dir, const procfs::ProcTask& proc) {
+  const Pid pid = capture.options.tree;
+  TRY(examine_target(dir, pid, proc, capture.blockers));
+  if (!capture.blockers.empty()) return {};  // most have nothing more to look at
+  const TaskView view = TRY(view_task(capture, pid, proc, kMappingsBefore));
+  return examine_task(view);
+}
+
 Result<void> write_snapshot(ImageWriter& images, const Snapshot& snapshot) {
   TRY(images.append({ImageKind::inventory}, snapshot.inventory));
+  TRY(images.append({ImageKind::seccomp}, snapshot.seccomp));
   for (const TaskImage& task : snapshot.tasks) TRY(write_task(images, task));
   for (const auto& [id, file] : snapshot.files) TRY(images.append({ImageKind::files}, file));
   return {};
@@ -40,6 +76,36 @@ Result<void> let_go(FrozenProcess frozen, FinalState state) {
   if (state == FinalState::killed) return std::move(frozen).kill();
   if (state == FinalState::stopped) return std::move(frozen).leave_stopped();
   return std::move(frozen).thaw();
+}
+
+Result<FrozenProcess> freeze(const DumpOptions& options, const procfs::ProcTask& proc,
+                             Tracer& tracer) {
+  if (options.timeout_s != 0)
+    tracer.set_deadline((now_us() + options.timeout_s * uint64_t{1'000'000}) * 1000);
+  Result<std::vector<Stopped>> stopped =
+      tracer.freeze(options.tree, proc.dir(), PTRACE_O_TRACESYSGOOD);
+  if (!stopped) return advised(std::move(stopped).error().during("freezing the process"), proc);
+  tracer.set_deadline(0);
+  tracer.set_interruptible(false);
+  return FrozenProcess(tracer, options.tree, std::move(stopped).value());
+}
+
+// From the freeze to complete images.
+Result<void> capture_frozen(Capture& capture, const procfs::ProcDir& dir,
+                            const procfs::ProcTask& proc, const FrozenProcess& frozen,
+                            Snapshot& snapshot) {
+  const Pid pid = capture.options.tree;
+  TRY(fill_inventory(snapshot.inventory));
+  TRY(examine_target(dir, pid, proc, capture.blockers));
+  if (!capture.blockers.empty()) return blocked(pid, capture.blockers);
+  Result<TaskImage> image = capture_task(capture, pid, proc, frozen, snapshot.inventory);
+  if (!capture.blockers.empty()) return blocked(pid, capture.blockers);
+  if (!image) return std::move(image).error();
+  snapshot.tasks.push_back(std::move(*image));
+  capture.report.tasks = 1;
+  capture.report.threads = static_cast<uint32_t>(snapshot.tasks.front().threads.size());
+  TRY(capture.keep_going());
+  return record_cpu(capture.images, capture.options.cpu_cap);
 }
 
 }  // namespace
@@ -52,39 +118,49 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
   Snapshot snapshot;
   ImageWriter images = TRY(ImageWriter::open(job.images, ImageWriter::Mode::checkpoint));
   CapturedFiles files(snapshot);
-  Capture capture{options, job.log, images, files, report, 1, 1, blockers, job.progress};
+  Capture capture{options, job.log, images,   files,        report,
+                  1,       1,       blockers, job.progress, snapshot.seccomp};
 
   const procfs::ProcDir proc_dir = TRY(procfs::ProcDir::open());
-  const procfs::ProcTask proc = TRY(proc_dir.task(options.tree));
-  {  // the look before the freeze: what is blocked anyway should not be stopped at all
-    const TaskView view = TRY(view_task(capture, options.tree, proc));
-    TRY(examine_task(view));
-    if (!blockers.empty()) return blocked(options.tree, blockers);
-  }
+  const procfs::ProcTask proc = TRY(open_target(proc_dir, options.tree));
+  TRY(look(capture, proc_dir, proc));
+  if (!blockers.empty()) return blocked(options.tree, blockers);
   TRY(job.notify(Action::pre_dump, options.tree));
 
-  const uint64_t deadline =
-      options.timeout_s == 0 ? 0 : (now_us() + options.timeout_s * 1'000'000U) * 1000;
-  Tracer tracer = TRY(Tracer::create(deadline));
+  Tracer tracer = TRY(Tracer::create(0));
+  const procfs::TaskStatus status = TRY(proc.status());
+  const auto writing = static_cast<uint32_t>(status.vm_rss / kSlowest);
+  const sys::DeathTimer life = TRY(sys::DeathTimer::arm(kSilence + options.timeout_s + writing));
+  if (options.timeout_s == 0) life.pause();
   const uint64_t freezing = now_us();
-  std::vector<Stopped> stopped =
-      TRY(tracer.freeze(options.tree, proc.dir(), PTRACE_O_TRACESYSGOOD));
-  FrozenProcess frozen(tracer, options.tree, std::move(stopped));
+  FrozenProcess frozen = TRY(freeze(options, proc, tracer));
+  life.feed();
   const uint64_t frozen_at = now_us();
   report.freezing_us = frozen_at - freezing;
-  tracer.set_deadline(0);
+  capture.progress = [&](const Progress& progress) {
+    life.feed();
+    job.progress(progress);
+  };
+  capture.keep_going = [&] {
+    life.feed();
+    return tracer.check_interrupted();
+  };
+  const auto finish_tasks = [&]() -> Result<void> {
+    TRY(let_go(std::move(frozen), options.final_state));
+    report.frozen_us = now_us() - frozen_at;
+    return {};
+  };
+  // What is left to write does not need the tasks; but a post-dump script does need them to be still.
+  const bool early = options.final_state == FinalState::running && options.action_scripts.empty();
+  Result<void> captured = capture_frozen(capture, proc_dir, proc, frozen, snapshot);
+  if (captured && early) captured = finish_tasks();
+  if (captured) captured = write_snapshot(images, snapshot);
+  if (captured) captured = std::move(images).commit();
+  if (!captured) return advised(std::move(captured).error(), proc);
 
-  TRY(fill_inventory(snapshot.inventory));
-  Result<TaskImage> image = capture_task(capture, options.tree, proc, frozen, snapshot.inventory);
-  if (!blockers.empty()) return blocked(options.tree, blockers);
-  if (!image) return std::move(image).error();
-  snapshot.tasks.push_back(std::move(*image));
-  report.tasks = 1;
-  report.threads = static_cast<uint32_t>(snapshot.tasks.front().threads.size());
-
-  TRY(write_snapshot(images, snapshot));
-  TRY(std::move(images).commit());
+  life.pause();  // scripts take their time
   TRY(job.notify(Action::post_dump, options.tree));
+  TRY(tracer.check_interrupted());
   if (options.final_state != FinalState::running) {
     capture.undo.keep();
   } else if (!capture.undo.empty()) {
@@ -92,8 +168,7 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
         "the process goes on, so the names made by --link-remap are removed again: these images "
         "cannot be restored later");
   }
-  TRY(let_go(std::move(frozen), options.final_state));
-  report.frozen_us = now_us() - frozen_at;
+  if (!early) TRY(finish_tasks());
   report.total_us = now_us() - begin;
   return report;
 }
@@ -102,13 +177,13 @@ Result<std::vector<Blocker>> explain_checkpoint(const DumpOptions& options, Job&
   DumpReport report;
   std::vector<Blocker> blockers;
   Snapshot snapshot;
-  ImageWriter images = TRY(ImageWriter::open(job.images, ImageWriter::Mode::checkpoint));
+  ImageWriter images = ImageWriter::nowhere();
   CapturedFiles files(snapshot);
-  Capture capture{options, job.log, images, files, report, 1, 1, blockers, job.progress};
+  Capture capture{options, job.log, images,   files,        report,
+                  1,       1,       blockers, job.progress, snapshot.seccomp};
   const procfs::ProcDir proc_dir = TRY(procfs::ProcDir::open());
-  const procfs::ProcTask proc = TRY(proc_dir.task(options.tree));
-  const TaskView view = TRY(view_task(capture, options.tree, proc));
-  TRY(examine_task(view));
+  const procfs::ProcTask proc = TRY(open_target(proc_dir, options.tree));
+  TRY(look(capture, proc_dir, proc));
   return blockers;
 }
 

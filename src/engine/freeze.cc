@@ -1,13 +1,33 @@
 #include "engine/freeze.h"
 
 #include <csignal>
+#include <ctime>
 
 namespace cryo {
+namespace {
+
+constexpr uint64_t kPatience = 2'000'000'000;  // ns
+
+uint64_t monotonic_ns() {
+  timespec now{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
 
 FrozenProcess::~FrozenProcess() { detach_all(); }
 
 void FrozenProcess::detach_all() {
-  for (Stopped& thread : threads_) (void)std::move(thread).detach();
+  for (const Stopped& thread : threads_) {
+    Stopped stopped = thread;
+    if (std::move(stopped).detach()) continue;
+    // Dead, or running because something went wrong half way; the kernel detaches it at our end otherwise.
+    tracer_->set_deadline(monotonic_ns() + kPatience);
+    if (!Running(*tracer_, thread.tid()).interrupt()) continue;
+    Result<Stopped> again = Running(*tracer_, thread.tid()).wait_for_interrupt();
+    if (again) (void)std::move(again).value().detach();
+  }
   threads_.clear();
 }
 

@@ -17,7 +17,7 @@ class FrozenProcess {
 
   const std::vector<Stopped>& threads() const { return threads_; }
 
-  Result<void> thaw() &&;          // goes on as before
+  Result<void> thaw() &&;           // goes on as before
   Result<void> leave_stopped() &&;  // detached, in a group stop
   // Returns when the process is dead and its parent may reap it.
   Result<void> kill() &&;

@@ -14,8 +14,9 @@ struct NamespaceType {
 
 // In the order in which ids are given out.
 const NamespaceType kNamespaces[] = {
-    {"pid", &Ids::set_pid_ns_id},   {"net", &Ids::set_net_ns_id},   {"ipc", &Ids::set_ipc_ns_id},
-    {"uts", &Ids::set_uts_ns_id},   {"time", &Ids::set_time_ns_id}, {"mnt", &Ids::set_mnt_ns_id},
+    {"pid", &Ids::set_pid_ns_id},   {"net", &Ids::set_net_ns_id},
+    {"ipc", &Ids::set_ipc_ns_id},   {"uts", &Ids::set_uts_ns_id},
+    {"time", &Ids::set_time_ns_id}, {"mnt", &Ids::set_mnt_ns_id},
     {"user", &Ids::set_user_ns_id}, {"cgroup", &Ids::set_cgroup_ns_id},
 };
 
@@ -28,7 +29,8 @@ void set_own_objects(Ids& ids, uint32_t id) {
 
 }  // namespace
 
-Result<void> assign_ids(const TaskView& task, pb::inventory_entry& inventory, pb::task_kobj_ids_entry& ids) {
+Result<void> assign_ids(const TaskView& task, pb::inventory_entry& inventory,
+                        pb::task_kobj_ids_entry& ids) {
   Ids& root = *inventory.mutable_root_ids();
   set_own_objects(root, 1);
   set_own_objects(ids, 2);
@@ -40,7 +42,8 @@ Result<void> assign_ids(const TaskView& task, pb::inventory_entry& inventory, pb
     if (!ours) continue;  // a kernel without this type
     const struct stat theirs = TRY(sys::fstatat(task.proc.dir(), link, 0));
     if (theirs.st_ino != ours.value().st_ino)
-      task.block("", fmt::format("is in a {} namespace of its own", type.name), "run cryo inside that namespace");
+      task.block("", fmt::format("is in a {} namespace of its own", type.name),
+                 "run cryo inside that namespace");
     (root.*type.set)(next);
     (ids.*type.set)(next);
     ++next;

@@ -6,22 +6,30 @@ namespace cryo {
 namespace {
 
 constexpr uint32_t kMostPid = 1 << 22;
+constexpr uint32_t kMostFd = 1 << 30;  // the kernel's own limit (sysctl_nr_open_max)
 
 Result<void> check_node(const pb::pstree_entry& node) {
-  if (node.pid() == 0 || node.pid() > kMostPid) return Error::bad_image(fmt::format("pstree: pid {}", node.pid()));
-  if (node.threads_size() == 0) return Error::bad_image(fmt::format("pstree: {} has no threads", node.pid()));
+  if (node.pid() == 0 || node.pid() > kMostPid)
+    return Error::bad_image(fmt::format("pstree: pid {}", node.pid()));
+  if (node.threads_size() == 0)
+    return Error::bad_image(fmt::format("pstree: {} has no threads", node.pid()));
   std::set<uint32_t> seen;
   for (const uint32_t tid : node.threads())
-    if (tid == 0 || tid > kMostPid || !seen.insert(tid).second) return Error::bad_image(fmt::format("pstree: thread {} of {}", tid, node.pid()));
-  if (!seen.contains(node.pid())) return Error::bad_image(fmt::format("pstree: {} is not among its threads", node.pid()));
+    if (tid == 0 || tid > kMostPid || !seen.insert(tid).second)
+      return Error::bad_image(fmt::format("pstree: thread {} of {}", tid, node.pid()));
+  if (!seen.contains(node.pid()))
+    return Error::bad_image(fmt::format("pstree: {} is not among its threads", node.pid()));
   return {};
 }
 
 Result<ThreadImage> load_thread(const ImageReader& images, uint32_t tid, bool leader) {
   ThreadImage thread{Tid{static_cast<int32_t>(tid)}, {}, {}};
   thread.core = TRY(images.require<pb::core_entry>({ImageKind::core, tid}));
-  if (!thread.core.has_thread_core()) return Error::bad_image(fmt::format("core-{}.img: no thread_core", tid));
-  if (leader != thread.core.has_tc()) return Error::bad_image(fmt::format("core-{}.img: {}", tid, leader ? "no tc" : "a thread with a tc"));
+  if (!thread.core.has_thread_core())
+    return Error::bad_image(fmt::format("core-{}.img: no thread_core", tid));
+  if (leader != thread.core.has_tc())
+    return Error::bad_image(
+        fmt::format("core-{}.img: {}", tid, leader ? "no tc" : "a thread with a tc"));
   return thread;
 }
 
@@ -41,7 +49,11 @@ Result<TaskImage> load_task(const ImageReader& images, const pb::pstree_entry& n
   task.mm = TRY(images.require<pb::mm_entry>({ImageKind::mm, pid}));
   task.fs = TRY(images.require<pb::fs_entry>({ImageKind::fs, pid}));
   task.fds = TRY(images.records<pb::fdinfo_entry>({ImageKind::fdinfo, task.ids.files_id()}));
-  std::optional<pb::cryo_task_entry> extra = TRY(images.record<pb::cryo_task_entry>({ImageKind::cryo, pid}));
+  for (const pb::fdinfo_entry& entry : task.fds)
+    if (entry.fd() > kMostFd)
+      return Error::bad_image(fmt::format("fdinfo: fd {} of {}", entry.fd(), pid));
+  std::optional<pb::cryo_task_entry> extra =
+      TRY(images.record<pb::cryo_task_entry>({ImageKind::cryo, pid}));
   if (!extra) return task;
   for (const pb::cryo_thread_entry& entry : extra->threads())
     for (ThreadImage& thread : task.threads)
@@ -56,15 +68,20 @@ Result<TaskImage> load_task(const ImageReader& images, const pb::pstree_entry& n
 Result<Snapshot> load_snapshot(const ImageReader& images) {
   Snapshot snapshot;
   snapshot.inventory = TRY(images.inventory());
-  const std::vector<pb::pstree_entry> nodes = TRY(images.records<pb::pstree_entry>({ImageKind::pstree}));
+  const std::vector<pb::pstree_entry> nodes =
+      TRY(images.records<pb::pstree_entry>({ImageKind::pstree}));
   if (nodes.empty()) return Error::bad_image("pstree.img has no process");
   for (const pb::pstree_entry& node : nodes) {
     TaskImage task = TRY_IN(load_task(images, node), "reading the images of {}", node.pid());
     snapshot.tasks.push_back(std::move(task));
   }
+  std::optional<pb::seccomp_entry> seccomp =
+      TRY(images.record<pb::seccomp_entry>({ImageKind::seccomp}));
+  if (seccomp) snapshot.seccomp = std::move(*seccomp);
   const std::vector<pb::file_entry> files = TRY(images.records<pb::file_entry>({ImageKind::files}));
   for (const pb::file_entry& file : files)
-    if (!snapshot.files.emplace(FileId{file.id()}, file).second) return Error::bad_image(fmt::format("files.img: two files with id {}", file.id()));
+    if (!snapshot.files.emplace(FileId{file.id()}, file).second)
+      return Error::bad_image(fmt::format("files.img: two files with id {}", file.id()));
   return snapshot;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "engine/cpu.h"
 #include "engine/load.h"
 #include "engine/stage.h"
 #include "fdinfo.pb.h"
@@ -95,6 +96,7 @@ Result<RestoreReport> restore(const RestoreOptions& options, Job& job) {
   RestoreReport report;
   const ImageReader images = TRY(open_images(job));
   const Snapshot snapshot = TRY(load_snapshot(images));
+  TRY(compare_cpu(images, options.cpu_cap));
   if (snapshot.tasks.size() != 1)
     return Error::unsupported("trees of several processes cannot be restored yet");
   const TaskImage& image = snapshot.tasks.front();
@@ -112,20 +114,25 @@ Result<RestoreReport> restore(const RestoreOptions& options, Job& job) {
 
   TRY(job.notify(Action::pre_restore, Pid{0}));
   TRY(make_room_for_fds(files, image));
-  std::vector<Fd> staged = TRY(open_staged(context));
+  // From here on, a signal that asks us to end is seen between the steps.
   Tracer tracer = TRY(Tracer::create(0));
+  std::vector<Fd> staged = TRY(open_staged(context));
+  TRY(tracer.check_interrupted());
   TRY(sys::unregister_own_rseq());
   const std::unique_ptr<Stage> stage = TRY(Stage::raise(context, image, plan, tracer));
-  // The task has all of them; an end of a pipe must not stay open here.
-  staged.clear();
-  context.shelf.clear();
   report.forking_us = now_us() - begin;
   report.root = stage->pid();
   report.tasks = 1;
   report.threads = static_cast<uint32_t>(image.threads.size());
-  TRY(job.root_created(stage->pid()));
-  for (size_t phase = 0; phase < kPhases; ++phase) TRY(stage->perform(static_cast<Phase>(phase)));
+  for (size_t phase = 0; phase < kPhases; ++phase) {
+    TRY(stage->perform(static_cast<Phase>(phase)));
+    TRY(tracer.check_interrupted());
+  }
+  // The task has all of them; an end of a pipe must not stay open here.
+  staged.clear();
+  context.shelf.clear();
   for (const std::function<Result<void>()>& step : context.finally) TRY(step());
+  TRY(job.root_created(stage->pid()));
   TRY(job.notify(Action::post_restore, stage->pid()));
   TRY(job.notify(Action::pre_resume, stage->pid()));
   TRY(stage->let_go(options.leave_stopped || image.tc().task_state() == 3));
@@ -138,6 +145,8 @@ Result<std::string> explain_restore(const RestoreOptions& options, Job& job) {
   RestoreReport report;
   const ImageReader images = TRY(open_images(job));
   const Snapshot snapshot = TRY(load_snapshot(images));
+  if (snapshot.tasks.size() != 1)
+    return Error::unsupported("trees of several processes cannot be restored yet");
   const TaskImage& image = snapshot.tasks.front();
   const int first = TRY(first_staged_number(snapshot, image));
   StagedFiles files(first);

@@ -2,29 +2,48 @@
 
 #include <linux/sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include "arch/core_image.h"
+#include "arch/interrupted.h"
 #include "arch/spawn.h"
+#include "kinds/mm/vma_status.h"
 #include "sys/file.h"
 #include "sys/memory.h"
+#include "sys/ptrace.h"
 
 namespace cryo {
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kTop = 0x7ffffffff000;
-constexpr unsigned kTraceOptions = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD;
+// Filters that the task gets stay out of force as long as we are there; only asked for when needed, because it takes
+// CAP_SYS_ADMIN.
+unsigned trace_options(const TaskImage& image) {
+  const bool filtered =
+      std::ranges::any_of(image.threads,
+                          [](const ThreadImage& t) {
+                            return t.core.thread_core().seccomp_mode() != pb::disabled;
+                          }) ||
+      image.tc().old_seccomp_mode() != pb::disabled;
+  return PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | (filtered ? PTRACE_O_SUSPEND_SECCOMP : 0);
+}
+
 constexpr uint64_t kThreadStride = 4096;
 
 AreaLayout area_layout(const TaskPlan& plan) {
   const uint64_t per_thread = (plan.largest_thread_batch() + 15) & ~uint64_t{15};
-  const uint64_t leader = std::max<uint64_t>(plan.largest_leader_batch(), 64 * 1024) + plan.threads() * 256;
-  return {.slots = static_cast<uint32_t>(plan.threads()), .slot_stride = kThreadStride, .arena = leader + per_thread * plan.threads()};
+  const uint64_t leader =
+      std::max<uint64_t>(plan.largest_leader_batch(), 64 * 1024) + plan.threads() * 256;
+  return {.slots = static_cast<uint32_t>(plan.threads()),
+          .slot_stride = kThreadStride,
+          .arena = leader + per_thread * plan.threads() + kScratchSize};
 }
 
 }  // namespace
@@ -41,8 +60,10 @@ Result<std::vector<AddressRange>> taken_ranges(const TaskImage& image) {
   std::ranges::sort(taken, {}, &AddressRange::start);
   std::vector<AddressRange> merged;
   for (const AddressRange& range : taken) {
-    if (!merged.empty() && range.start <= merged.back().end) merged.back().end = std::max(merged.back().end, range.end);
-    else merged.push_back(range);
+    if (!merged.empty() && range.start <= merged.back().end)
+      merged.back().end = std::max(merged.back().end, range.end);
+    else
+      merged.push_back(range);
   }
   return merged;
 }
@@ -53,7 +74,8 @@ Result<std::vector<SpecialMapping>> plan_parking(const std::vector<AddressRange>
   const procfs::ProcTask self = TRY(proc.self());
   const std::vector<procfs::Vma> ours = TRY(self.maps());
   for (const procfs::Vma& vma : ours)
-    if (vma.name == "[vdso]" || vma.name == "[vvar]" || vma.name == "[vvar_vclock]") special.push_back({vma.name, vma.start, vma.end - vma.start, 0});
+    if (vma.name == "[vdso]" || vma.name == "[vvar]" || vma.name == "[vvar_vclock]")
+      special.push_back({vma.name, vma.start, vma.end - vma.start, 0});
   uint64_t size = 0;
   for (const SpecialMapping& mapping : special) size += mapping.size;
   const uint64_t hole = find_hole(taken, size);
@@ -66,7 +88,8 @@ Result<std::vector<SpecialMapping>> plan_parking(const std::vector<AddressRange>
   return special;
 }
 
-Result<std::unique_ptr<Stage>> Stage::raise(const Restore& restore, const TaskImage& image, const TaskPlan& plan, Tracer& tracer) {
+Result<std::unique_ptr<Stage>> Stage::raise(const Restore& restore, const TaskImage& image,
+                                            const TaskPlan& plan, Tracer& tracer) {
   std::unique_ptr<Stage> stage(new Stage(restore, image, plan, tracer));
   std::vector<AddressRange> taken = TRY(taken_ranges(image));
   TRY(stage->make_area(taken));
@@ -82,6 +105,7 @@ Stage::~Stage() {
 
 // Every thread is waited for, the leader last: its status is reported only after the traced others'.
 void Stage::kill() {
+  tracer_->set_interruptible(false);
   (void)sys::kill(pid(), SIGKILL);
   for (size_t i = tids_.size(); i-- > 0;)
     for (;;) {
@@ -93,12 +117,14 @@ void Stage::kill() {
 
 Result<void> Stage::make_area(const std::vector<AddressRange>& taken) {
   std::vector<AddressRange> all = taken;
-  for (const SpecialMapping& special : restore_->special) all.push_back({special.parked, special.parked + special.size});
+  for (const SpecialMapping& special : restore_->special)
+    all.push_back({special.parked, special.parked + special.size});
   std::ranges::sort(all, {}, &AddressRange::start);
   const AreaLayout layout = area_layout(*plan_);
   const uint64_t hole = find_hole(all, layout.size());
   if (hole == 0) return Error::unsupported("no room for the shared area in the address space");
-  sys::Mapping memory = TRY(sys::Mapping::make(layout.size(), PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+  sys::Mapping memory = TRY(sys::Mapping::make(layout.size(), PROT_READ | PROT_WRITE | PROT_EXEC,
+                                               MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
                                                FdRef(-1), 0, reinterpret_cast<void*>(hole)));
   area_ = std::make_unique<Area>(std::move(memory), hole, layout);
   CoordinatorLife life = TRY(CoordinatorLife::begin());
@@ -119,14 +145,20 @@ Result<void> Stage::spawn_leader() {
   const int64_t child = arch::spawn_puppet(args, area_->entry(), area_->slot_address(0));
   if (child < 0) {
     Error error = Error::os(static_cast<int>(-child), fmt::format("clone3(set_tid={})", set_tid));
-    if (child == -EEXIST) return std::move(error).hint(fmt::format("pid {} is in use", set_tid));
+    if (child == -EEXIST)
+      return std::move(error).hint(
+          fmt::format("its number {} is in use by another process", set_tid));
+    if (child == -EPERM)
+      return std::move(error).hint("choosing a pid needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN");
     return error;
   }
   tids_.push_back(leader_of(pid()));
   alive_ = true;
-  const Running leader = TRY(tracer_->seize(tids_[0], kTraceOptions));
-  const uint64_t threads_arena = ((plan_->largest_thread_batch() + 15) & ~uint64_t{15}) * plan_->threads();
-  puppets_.emplace_back(*area_, 0, leader, threads_arena, area_->arena().size() - threads_arena);
+  const Running leader = TRY(tracer_->seize(tids_[0], trace_options(*image_)));
+  const uint64_t threads_arena =
+      ((plan_->largest_thread_batch() + 15) & ~uint64_t{15}) * plan_->threads();
+  puppets_.emplace_back(*area_, 0, leader, threads_arena,
+                        area_->arena().size() - threads_arena - kScratchSize);
   const procfs::ProcDir proc = TRY(procfs::ProcDir::open());
   procfs::ProcTask task = TRY(proc.task(pid()));
   proc_ = std::make_unique<procfs::ProcTask>(std::move(task));
@@ -136,10 +168,13 @@ Result<void> Stage::spawn_leader() {
 Result<void> Stage::empty_address_space() {
   Batch batch;
   for (const SpecialMapping& special : restore_->special)
-    batch.call(SYS_mremap, special.start, special.size, special.size, MREMAP_MAYMOVE | MREMAP_FIXED, special.parked)
+    batch
+        .call(SYS_mremap, special.start, special.size, special.size, MREMAP_MAYMOVE | MREMAP_FIXED,
+              special.parked)
         .expect_exactly(static_cast<int64_t>(special.parked));
   std::vector<AddressRange> keep{{area_->remote(), area_->remote() + area_->size()}};
-  for (const SpecialMapping& special : restore_->special) keep.push_back({special.parked, special.parked + special.size});
+  for (const SpecialMapping& special : restore_->special)
+    keep.push_back({special.parked, special.parked + special.size});
   std::ranges::sort(keep, {}, &AddressRange::start);
   uint64_t at = 0;
   for (const AddressRange& range : keep) {
@@ -151,6 +186,13 @@ Result<void> Stage::empty_address_space() {
   return {};
 }
 
+Error Stage::thread_failed(const Batch& batch, const Outcome& outcome) const {
+  Error error = unexpected_answer(batch, outcome);
+  if (outcome.result(outcome.finished()) != -EEXIST) return error;
+  return std::move(error).hint(fmt::format("its number {} is in use by another thread or process",
+                                           image_->threads[outcome.finished() + 1].tid));
+}
+
 Result<void> Stage::spawn_threads() {
   Batch batch;
   for (size_t i = 1; i < image_->threads.size(); ++i) {
@@ -160,14 +202,18 @@ Result<void> Stage::spawn_threads() {
     args.set_tid_size = 1;
     const Data clone = batch.put(args);
     batch.point(clone, offsetof(sys::CloneArgs, set_tid), tid);
-    batch.spawn(clone, sizeof(args), static_cast<uint32_t>(i)).expect_exactly(image_->threads[i].tid.value);
+    batch.spawn(clone, sizeof(args), static_cast<uint32_t>(i))
+        .expect_exactly(image_->threads[i].tid.value);
   }
   if (batch.empty()) return {};
-  TRY_IN(puppets_[0].run_all(batch), "making the threads of {}", pid());
+  const Outcome made = TRY(puppets_[0].run(batch));
+  if (!made.complete())
+    return thread_failed(batch, made).during(fmt::format("making the threads of {}", pid()));
   const uint64_t arena = (plan_->largest_thread_batch() + 15) & ~uint64_t{15};
+  const unsigned options = trace_options(*image_);
   for (size_t i = 1; i < image_->threads.size(); ++i) {
     tids_.push_back(image_->threads[i].tid);
-    const Running thread = TRY(tracer_->seize(tids_.back(), kTraceOptions));
+    const Running thread = TRY(tracer_->seize(tids_.back(), options));
     puppets_.emplace_back(*area_, static_cast<uint32_t>(i), thread, (i - 1) * arena, arena);
   }
   return {};
@@ -180,7 +226,9 @@ Result<void> Stage::perform_calls(const std::vector<Batch>& calls, Phase phase) 
   for (size_t i = 0; i < calls.size(); ++i) {
     if (calls[i].empty()) continue;
     const Outcome outcome = TRY(puppets_[i].wait());
-    if (!outcome.complete()) return unexpected_answer(calls[i], outcome).during(fmt::format("restoring thread {} (phase {})", tids_[i], name_of(phase)));
+    if (!outcome.complete())
+      return unexpected_answer(calls[i], outcome)
+          .during(fmt::format("restoring thread {} (phase {})", tids_[i], name_of(phase)));
   }
   return {};
 }
@@ -189,8 +237,10 @@ Result<void> Stage::perform(Phase phase) {
   if (phase == Phase::spawn) TRY(spawn_threads());
   const TaskPlan::PhaseSteps& steps = plan_->steps(phase);
   TRY(perform_calls(steps.calls, phase));
-  TaskStage stage{pid(), proc_->dir(), tids_, puppets_[0], restore_->log};
-  for (const HostStep& step : steps.host) TRY_IN(step.perform(stage), "restoring {}: {}", pid(), step.what);
+  const uint64_t scratch = area_->arena_address() + area_->arena().size() - kScratchSize;
+  TaskStage stage{pid(), proc_->dir(), tids_, puppets_[0], scratch, restore_->log};
+  for (const HostStep& step : steps.host)
+    TRY_IN(step.perform(stage), "restoring {}: {}", pid(), step.what);
   return {};
 }
 
@@ -204,41 +254,146 @@ Result<std::vector<Stopped>> Stage::stop_all() {
   return stopped;
 }
 
+namespace {
+
+constexpr uint64_t kMostVdso = 1 << 20;
+
+// 0 if it is not there.
+uint64_t find_in(FdRef mem, uint64_t start, uint64_t end) {
+  const std::span<const std::byte> wanted = arch::syscall_instruction();
+  std::vector<std::byte> text(end - start);
+  if (!sys::pread_all(mem, text.data(), text.size(), start)) return 0;
+  const auto at = std::search(text.begin(), text.end(), wanted.begin(), wanted.end());
+  return at == text.end() ? 0 : start + static_cast<uint64_t>(at - text.begin());
+}
+
+}  // namespace
+
 Result<uint64_t> Stage::find_syscall_instruction() const {
   const Fd mem = TRY(proc_->open("mem", O_RDONLY));
+  // Where it was in the image it is as a rule; to read all mappings takes a while if there are many.
+  for (const pb::vma_entry& vma : image_->mm.vmas()) {
+    const bool is_vdso = (vma.status() & kVmaVdso) != 0 && vma.end() - vma.start() <= kMostVdso;
+    const uint64_t found = is_vdso ? find_in(mem, vma.start(), vma.end()) : 0;
+    if (found != 0) return found;
+  }
   const std::vector<procfs::Vma> vmas = TRY(proc_->maps());
-  const std::span<const std::byte> wanted = arch::syscall_instruction();
   for (const procfs::Vma& vma : vmas) {
-    if (vma.name != "[vdso]") continue;
-    std::vector<std::byte> text(vma.end - vma.start);
-    TRY(sys::pread_all(mem, text.data(), text.size(), vma.start));
-    const auto at = std::ranges::search(text, wanted);
-    if (!at.empty()) return vma.start + static_cast<uint64_t>(at.begin() - text.begin());
+    const uint64_t found = vma.name == "[vdso]" ? find_in(mem, vma.start, vma.end) : 0;
+    if (found != 0) return found;
   }
   return Error::of(ErrorKind::bug, "no system call instruction in the vDSO");
 }
 
 Result<void> Stage::unmap_area(const Stopped& leader) {
   const uint64_t instruction = TRY(find_syscall_instruction());
-  arch::Registers registers = TRY(leader.registers());
-  registers.call(instruction, SYS_munmap, {area_->remote(), area_->size(), 0, 0, 0, 0});
-  TRY(leader.set_registers(registers));
-  const int64_t result = TRY(leader.execute_call());
-  if (result != 0) return Error::os(static_cast<int>(-result), "in the task: munmap of the shared area");
+  const auto unmap = [&](uint64_t start, uint64_t size) -> Result<void> {
+    arch::Registers registers = TRY(leader.registers());
+    registers.call(instruction, SYS_munmap, {start, size, 0, 0, 0, 0});
+    TRY(leader.set_registers(registers));
+    const int64_t result = TRY(leader.execute_call());
+    if (result != 0)
+      return Error::os(static_cast<int>(-result),
+                       fmt::format("in the task: munmap({:#x}, {})", start, size));
+    return {};
+  };
+  TRY(unmap(area_->remote(), area_->size()));
+  const auto& vmas = image_->mm.vmas();
+  if (std::ranges::any_of(vmas,
+                          [](const pb::vma_entry& vma) { return (vma.status() & kVmaVdso) != 0; }))
+    return {};
+  // The task had no vDSO. Ours goes last of all: the instruction is in it, and none is executed after it.
+  for (const bool code : {false, true})
+    for (const SpecialMapping& special : restore_->special)
+      if ((special.name == "[vdso]") == code) TRY(unmap(special.parked, special.size));
   return {};
 }
 
+namespace {
+
+// Whether the thread has taken up its wait again (Phase::wait), so that the kernel can continue it.
+Result<bool> waits_again(const Stopped& thread, const ThreadImage& image) {
+  if (!image.extra.interrupted_call().has_left_ns()) return false;
+  const arch::Registers registers = TRY(thread.registers());
+  const std::optional<arch::InterruptedCall> call = registers.interrupted_call();
+  return call && call->restart == arch::Restart::restart_block;
+}
+
+// In the images an interrupted call is about to start again. Here the kernel is to decide that, as it would have
+// at the stop: with a handler to run first, some calls fail instead.
+void interrupt_again(const pb::cryo_interrupted_call& image, bool waiting,
+                     arch::Registers& registers) {
+  constexpr uint64_t kSoon = 1'000'000'000;
+  if (!registers.is_in_front_of(image.nr()) || image.restart() > 3) return;
+  auto restart = static_cast<arch::Restart>(image.restart());
+  if (restart == arch::Restart::restart_block && !waiting) {
+    // It has returned at once: its time was over, or what it waits for was there.
+    if (image.has_left_ns() && image.left_ns() < kSoon) {
+      registers.skip_call(arch::timed_wait(image.nr()) == arch::TimedWait::futex ? -ETIMEDOUT : 0);
+      return;
+    }
+    restart = arch::Restart::nohand;
+  }
+  registers.enter({image.nr(), restart});
+}
+
+// The signal that stopped it before, as waitpid shows it, if that can stop it now. In an orphaned process group, such as
+// that of a session leader, only SIGSTOP can.
+int stop_signal(const TaskImage& image) {
+  const auto signal = static_cast<int>(image.tc().stop_signo());
+  if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU) return SIGSTOP;
+  const int entry = signal - 1 - (signal > SIGKILL ? 1 : 0) - (signal > SIGSTOP ? 1 : 0);
+  const bool is_default =
+      entry < image.tc().sigactions_size() && image.tc().sigactions(entry).sigaction() == 0;
+  const bool is_blocked = (image.tc().blk_sigset() & sys::sig_bit(signal)) != 0;
+  const bool is_orphaned = image.node.sid() == image.node.pid();
+  return is_default && !is_blocked && !is_orphaned ? signal : SIGSTOP;
+}
+
+// A SIGSTOP was pending: the kinds leave it to us.
+bool is_about_to_stop(const TaskImage& image) {
+  const auto has_stop = [](const pb::signal_queue_entry& queue) {
+    return std::ranges::any_of(queue.signals(), [](const pb::siginfo_entry& entry) {
+      int signal = 0;
+      if (entry.siginfo().size() >= sizeof(signal))
+        std::memcpy(&signal, entry.siginfo().data(), sizeof(signal));
+      return signal == SIGSTOP;
+    });
+  };
+  return has_stop(image.tc().signals_s()) ||
+         std::ranges::any_of(image.threads, [&](const ThreadImage& thread) {
+           return has_stop(thread.core.thread_core().signals_p());
+         });
+}
+
+Result<void> set_dispatch(const ThreadImage& thread) {
+  const pb::cryo_dispatch_entry& entry = thread.extra.dispatch();
+  return sys::ptrace_set_syscall_user_dispatch(
+      thread.tid, {PR_SYS_DISPATCH_ON, entry.selector(), entry.offset(), entry.length()});
+}
+
+}  // namespace
+
 Result<void> Stage::let_go(bool stopped) {
   std::vector<Stopped> threads = TRY(stop_all());
+  std::vector<bool> waiting;
+  for (size_t i = 0; i < threads.size(); ++i)
+    waiting.push_back(TRY(waits_again(threads[i], image_->threads[i])));
   TRY(unmap_area(threads[0]));
   for (size_t i = 0; i < threads.size(); ++i) {
     const ThreadImage& image = image_->threads[i];
-    const arch::ThreadState state = TRY(arch::decode_thread(image.core));
-    const uint64_t mask = i == 0 ? image_->tc().blk_sigset() : image.core.thread_core().blk_sigset();
+    arch::ThreadState state = TRY(arch::decode_thread(image.core));
+    if (image.extra.has_interrupted_call())
+      interrupt_again(image.extra.interrupted_call(), waiting[i], state.general);
+    const uint64_t mask =
+        i == 0 ? image_->tc().blk_sigset() : image.core.thread_core().blk_sigset();
     TRY(threads[i].set_signal_mask(mask));
     TRY_IN(threads[i].set_thread_state(state), "setting the registers of thread {}", image.tid);
+    // Not earlier: a thread that dispatches its system calls could not make ours.
+    if (image.extra.has_dispatch())
+      TRY_IN(set_dispatch(image), "setting the system call dispatch of thread {}", image.tid);
   }
-  if (stopped) TRY(sys::kill(pid(), SIGSTOP));
+  if (stopped || is_about_to_stop(*image_)) TRY(sys::kill(pid(), stop_signal(*image_)));
   for (Stopped& thread : threads) TRY(std::move(thread).detach());
   alive_ = false;
   return {};

@@ -21,7 +21,8 @@ Result<std::vector<AddressRange>> taken_ranges(const TaskImage& image);
 class Stage {
  public:
   // Makes the leader: a puppet in an otherwise empty address space, with our special mappings parked.
-  static Result<std::unique_ptr<Stage>> raise(const Restore& restore, const TaskImage& image, const TaskPlan& plan, Tracer& tracer);
+  static Result<std::unique_ptr<Stage>> raise(const Restore& restore, const TaskImage& image,
+                                              const TaskPlan& plan, Tracer& tracer);
   ~Stage();
   Stage(const Stage&) = delete;
 
@@ -37,6 +38,7 @@ class Stage {
   Result<void> spawn_leader();
   Result<void> empty_address_space();
   Result<void> spawn_threads();
+  Error thread_failed(const Batch& batch, const Outcome& outcome) const;
   Result<void> perform_calls(const std::vector<Batch>& calls, Phase phase);
   Result<std::vector<Stopped>> stop_all();
   Result<void> unmap_area(const Stopped& leader);

@@ -1,21 +1,44 @@
 #include "engine/task_dump.h"
 
+#include <sys/mman.h>
+#include <cerrno>
+#include <ctime>
+
 #include "engine/ids.h"
+#include "engine/stopped_state.h"
 #include "kinds/registry.h"
+#include "sys/file.h"
 
 namespace cryo {
 namespace {
 
+// Part of the time frozen: enough for some hundred waiting threads.
+constexpr uint64_t kMostWatching = 50'000'000;
+
+uint64_t now_us() {
+  timespec now{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000U + static_cast<uint64_t>(now.tv_nsec) / 1000;
+}
+
 Result<void> capture_kinds(TaskCapture& task) {
   for (const TaskKind* kind : task_kinds()) {
-    if (kind->capture != nullptr) TRY_IN(kind->capture(task), "capturing the {} of {}", kind->name, task.pid);
+    if (kind->capture != nullptr)
+      TRY_IN(kind->capture(task), "capturing the {} of {}", kind->name, task.pid);
     if (kind->capture_thread == nullptr) continue;
     for (size_t i = 0; i < task.threads.size(); ++i) {
       ThreadCapture thread{task, i};
-      TRY_IN(kind->capture_thread(thread), "capturing the {} of thread {}", kind->name, thread.tid());
+      TRY_IN(kind->capture_thread(thread), "capturing the {} of thread {}", kind->name,
+             thread.tid());
     }
   }
   return {};
+}
+
+Result<procfs::TaskStatus> status_of(const TaskView& view, Tid tid) {
+  if (tid == leader_of(view.pid)) return view.status;
+  const std::string text = TRY(sys::read_file(view.proc.dir(), fmt::format("task/{}/status", tid)));
+  return procfs::parse_status(text);
 }
 
 // One batch for all kinds.
@@ -24,12 +47,14 @@ Result<void> ask_leader(TaskCapture& task, SyscallRunner& leader) {
   std::vector<Answer> answers;
   for (const TaskKind* kind : task_kinds()) {
     if (kind->ask != nullptr) {
-      Answer answer = TRY_IN(kind->ask(task, batch), "asking for the {} of {}", kind->name, task.pid);
+      Answer answer =
+          TRY_IN(kind->ask(task, batch), "asking for the {} of {}", kind->name, task.pid);
       answers.push_back(std::move(answer));
     }
     if (kind->ask_thread == nullptr) continue;
     ThreadCapture thread{task, 0};
-    Answer answer = TRY_IN(kind->ask_thread(thread, batch), "asking for the {} of thread {}", kind->name, thread.tid());
+    Answer answer = TRY_IN(kind->ask_thread(thread, batch), "asking for the {} of thread {}",
+                           kind->name, thread.tid());
     answers.push_back(std::move(answer));
   }
   const Outcome outcome = TRY(leader.run_all(batch));
@@ -47,13 +72,17 @@ Result<void> ask_threads(TaskCapture& task, Injection& injection) {
     for (const TaskKind* kind : task_kinds()) {
       if (kind->ask_thread == nullptr) continue;
       Result<Answer> answer = kind->ask_thread(thread, batch);
-      if (answer) answers[i].push_back(std::move(answer).value());
-      else if (!failure) failure = std::move(answer).error();
+      if (answer)
+        answers[i].push_back(std::move(answer).value());
+      else if (!failure)
+        failure = std::move(answer).error();
     }
     return batch;
   };
   const auto take = [&](size_t i, const Outcome& outcome) -> Result<void> {
-    if (!outcome.complete()) return Error::of(ErrorKind::os, fmt::format("thread {} did not answer call {}", others[i].task.tid(), outcome.finished()));
+    if (!outcome.complete())
+      return Error::of(ErrorKind::os, fmt::format("thread {} did not answer call {}",
+                                                  others[i].task.tid(), outcome.finished()));
     for (const Answer& answer : answers[i]) TRY(answer(outcome));
     return {};
   };
@@ -62,30 +91,55 @@ Result<void> ask_threads(TaskCapture& task, Injection& injection) {
   return {};
 }
 
-Result<void> capture_injected(TaskCapture& task, CoordinatorLife& life, uint64_t deadline_s) {
-  std::vector<AddressRange> mapped;
+// A thread that still is where a killed dump had put it. It needs a moment to get out.
+Result<void> check_nobody_is_inside(const TaskCapture& task, const InjectionSite& site) {
+  for (const FrozenThread& thread : task.threads)
+    if (site.tail.contains(thread.state.general.ip()))
+      return Error::os(EAGAIN,
+                       fmt::format("thread {} is just recovering from a dump that was killed",
+                                   thread.task.tid()))
+          .hint("try again");
+  return {};
+}
+
+Result<InjectionSite> find_site(const TaskCapture& task) {
+  std::vector<AddressRange> mapped, executable;
   AddressRange vdso{0, 0};
   for (const procfs::Vma& vma : task.vmas) {
     if (vma.name == "[vsyscall]") continue;
     mapped.push_back({vma.start, vma.end});
     if (vma.name == "[vdso]") vdso = {vma.start, vma.end};
+    const bool code = vma.prot == (PROT_READ | PROT_EXEC) && !vma.shared && vma.inode != 0;
+    if (code && !vma.has(procfs::VmFlag::ht)) executable.push_back({vma.start, vma.end});
   }
-  const InjectionSite site = TRY(InjectionSite::find(mapped, vdso, task.mem, Injection::area_size()));
-  Injection injection = TRY(Injection::inject(task.threads.front(), site, task.proc.dir(), task.mem, life, deadline_s));
+  if (vdso.end == 0)
+    return InjectionSite::find_in_files(mapped, executable, task.mem, Injection::area_size());
+  return InjectionSite::find(mapped, vdso, task.mem, Injection::area_size());
+}
+
+Result<void> capture_injected(TaskCapture& task, CoordinatorLife& life) {
+  const InjectionSite site = TRY(find_site(task));
+  TRY(check_nobody_is_inside(task, site));
+  Injection injection =
+      TRY(Injection::inject(task.threads.front(), site, task.proc.dir(), task.mem, life));
   TRY(ask_leader(task, injection.leader()));
   TRY(ask_threads(task, injection));
+  const uint64_t draining = now_us();
   for (const TaskKind* kind : task_kinds())
-    if (kind->drain != nullptr) TRY_IN(kind->drain(task, injection), "copying the {} of {}", kind->name, task.pid);
+    if (kind->drain != nullptr)
+      TRY_IN(kind->drain(task, injection), "copying the {} of {}", kind->name, task.pid);
+  task.capture.report.memdump_us += now_us() - draining;
   return std::move(injection).cure();
 }
 
 }  // namespace
 
-Result<TaskView> view_task(Capture& capture, Pid pid, const procfs::ProcTask& proc) {
+Result<TaskView> view_task(Capture& capture, Pid pid, const procfs::ProcTask& proc,
+                           size_t most_mappings) {
   TaskView view{capture, pid, proc, {}, {}, {}, {}};
   view.stat = TRY(proc.stat());
   view.status = TRY(proc.status());
-  view.vmas = TRY(proc.smaps());
+  view.vmas = TRY(proc.smaps(most_mappings));
   const std::vector<FdNo> fds = TRY(proc.fds());
   for (const FdNo fd : fds) {
     FdView one = TRY_IN(FdView::of_fd(proc.dir(), fd), "looking at fd {}", fd);
@@ -96,29 +150,42 @@ Result<TaskView> view_task(Capture& capture, Pid pid, const procfs::ProcTask& pr
 
 Result<void> examine_task(const TaskView& view) {
   for (const TaskKind* kind : task_kinds())
-    if (kind->examine != nullptr) TRY_IN(kind->examine(view), "examining the {} of {}", kind->name, view.pid);
+    if (kind->examine != nullptr)
+      TRY_IN(kind->examine(view), "examining the {} of {}", kind->name, view.pid);
   return {};
 }
 
-Result<TaskImage> capture_task(Capture& capture, Pid pid, const procfs::ProcTask& proc, const FrozenProcess& frozen,
-                               pb::inventory_entry& inventory) {
+Result<TaskImage> capture_task(Capture& capture, Pid pid, const procfs::ProcTask& proc,
+                               const FrozenProcess& frozen, pb::inventory_entry& inventory) {
   TaskView view = TRY(view_task(capture, pid, proc));
   TRY(examine_task(view));
   pb::task_kobj_ids_entry ids;
   TRY(assign_ids(view, inventory, ids));
   if (!capture.blockers.empty()) return Error::unsupported("blocked");
-  TaskCapture task{std::move(view), {}, {}, {}};
+  TaskCapture task{std::move(view), {}, {}, {}, {}};
   task.mem = TRY(proc.open("mem", O_RDWR));
   for (const Stopped& thread : frozen.threads()) {
     arch::ThreadState state = TRY(thread.thread_state());
     const sys::SigSet mask = TRY(thread.signal_mask());
     task.threads.push_back({thread, std::move(state), mask});
     task.image.threads.push_back({thread.tid(), {}, {}});
+    TRY(take_back_the_stop(task.threads.back(), proc, task.mem));
+    procfs::TaskStatus status = TRY(status_of(task, thread.tid()));
+    task.statuses.push_back(std::move(status));
   }
+  const uint64_t until = monotonic_ns() + kMostWatching;
+  for (size_t i = 0; i < task.threads.size(); ++i)
+    TRY_IN(record_interrupted_call(task.threads[i], proc, task.mem, until,
+                                   task.image.threads[i].extra),
+           "looking how long thread {} waits", task.image.threads[i].tid);
   task.image.ids = std::move(ids);
   TRY(capture_kinds(task));
+  if (!capture.blockers.empty()) return Error::unsupported("blocked");
   CoordinatorLife life = TRY(CoordinatorLife::begin());
-  TRY(capture_injected(task, life, 0));
+  TRY(capture_injected(task, life));
+  for (const TaskKind* kind : task_kinds())
+    if (kind->look_again != nullptr)
+      TRY_IN(kind->look_again(task), "looking at the {} of {} again", kind->name, task.pid);
   return std::move(task.image);
 }
 
@@ -129,7 +196,8 @@ Result<void> write_task(ImageWriter& images, const TaskImage& image) {
   TRY(images.append({ImageKind::mm, pid}, image.mm));
   TRY(images.append({ImageKind::fs, pid}, image.fs));
   images.create({ImageKind::fdinfo, image.ids.files_id()});
-  for (const pb::fdinfo_entry& entry : image.fds) TRY(images.append({ImageKind::fdinfo, image.ids.files_id()}, entry));
+  for (const pb::fdinfo_entry& entry : image.fds)
+    TRY(images.append({ImageKind::fdinfo, image.ids.files_id()}, entry));
   pb::cryo_task_entry extra = image.extra;
   for (const ThreadImage& thread : image.threads) {
     TRY(images.append({ImageKind::core, static_cast<uint64_t>(thread.tid.value)}, thread.core));

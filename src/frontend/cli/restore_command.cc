@@ -7,6 +7,7 @@
 #include "frontend/cli/progress.h"
 #include "plan/action_scripts.h"
 #include "plan/stats.h"
+#include "sys/file.h"
 #include "sys/process.h"
 #include "sys/spawn.h"
 
@@ -60,20 +61,22 @@ int restore_command(Session& session) {
   ActionScripts scripts(options.action_scripts, session.place.images, session.place.work,
                         session.log);
   ProgressLine line{FdRef(2)};
+  bool pidfile_written = false;
   Job job{.log = session.log,
           .images = session.place.images,
           .work = session.place.work,
           .notify = [&](Action action, Pid root) { return scripts.run(action, root); },
-          .root_created =
-              [&](Pid root) {
-                return options.pidfile.empty()
-                           ? Result<void>()
-                           : write_pidfile(session.place.work, options.pidfile, root);
-              },
+          .root_created = [&](Pid root) -> Result<void> {
+            if (options.pidfile.empty()) return {};
+            TRY(write_pidfile(session.place.work, options.pidfile, root));
+            pidfile_written = true;
+            return {};
+          },
           .progress = [&](const Progress& progress) { line.show(progress); }};
   const Result<RestoreReport> report = restore(options, job);
   line.clear();
   if (!report) {
+    if (pidfile_written) (void)sys::unlinkat(session.place.work, options.pidfile);
     session.log.error(report.error());
     session.log.error(Error::of(ErrorKind::os, "Restoring FAILED."));
     return kFailure;

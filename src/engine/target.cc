@@ -1,0 +1,98 @@
+#include "engine/target.h"
+
+#include "sys/process.h"
+
+namespace cryo {
+namespace {
+
+bool is_ancestor(const procfs::ProcDir& dir, Pid pid) {
+  for (Pid at = sys::getpid(); at.value > 0;) {
+    if (at == pid) return true;
+    const Result<procfs::ProcTask> task = dir.task(at);
+    if (!task) return false;
+    const Result<procfs::TaskStat> stat = task.value().stat();
+    if (!stat) return false;
+    at = Pid{stat.value().ppid};
+  }
+  return false;
+}
+
+std::string name_of(const procfs::ProcDir& dir, Pid pid) {
+  const Result<procfs::ProcTask> task = dir.task(pid);
+  if (!task) return fmt::format("process {}", pid);
+  return fmt::format("process {} ({})", pid, task.value().comm().value_or("?"));
+}
+
+std::string tracer_text(int32_t tracer) {
+  const Result<procfs::ProcDir> dir = procfs::ProcDir::open();
+  return dir ? name_of(dir.value(), Pid{tracer}) : fmt::format("process {}", tracer);
+}
+
+}  // namespace
+
+Result<procfs::ProcTask> open_target(const procfs::ProcDir& proc, Pid pid) {
+  Result<procfs::ProcTask> task = proc.task(pid);
+  if (!task && task.error().kind() == ErrorKind::gone)
+    return Error::gone(fmt::format("there is no process {}", pid))
+        .hint("see ps -e; pids are those of cryo's own pid namespace");
+  return task;
+}
+
+Result<void> examine_target(const procfs::ProcDir& dir, Pid pid, const procfs::ProcTask& proc,
+                            std::vector<Blocker>& blockers) {
+  const auto block = [&](std::string what, std::string remedy) {
+    blockers.push_back({pid, "", std::move(what), std::move(remedy)});
+  };
+  const procfs::TaskStat stat = TRY(proc.stat());
+  const procfs::TaskStatus status = TRY(proc.status());
+  if (status.kernel_thread || stat.kernel_thread()) {
+    block("is a thread of the kernel, not a process", "");
+    return {};
+  }
+  if (status.tgid != pid.value) {
+    block(fmt::format("is a thread of process {}", status.tgid),
+          fmt::format("dump {}", status.tgid));
+    return {};
+  }
+  if (stat.zombie()) {
+    const Result<std::vector<Tid>> threads = proc.threads();
+    const size_t others = threads && !threads.value().empty() ? threads.value().size() - 1 : 0;
+    if (others != 0)
+      block(fmt::format("has lost its first thread, while {} others go on", others),
+            "such processes cannot be dumped");
+    else
+      block("is a zombie: it has ended and waits for its parent to notice", "");
+    return {};
+  }
+  if (is_ancestor(dir, pid)) {
+    block(pid == sys::getpid() ? "is cryo itself"
+                               : "is an ancestor of cryo, which would have to dump itself",
+          "run cryo from another session");
+    return {};
+  }
+  if (status.tracer_pid != 0 && status.tracer_pid != sys::getpid().value)
+    block(fmt::format("is traced by {}", tracer_text(status.tracer_pid)),
+          "end the debugger or tracer, or let it detach");
+  const std::vector<Pid> children = TRY(proc.children());
+  for (const Pid child : children)
+    block(fmt::format("has a child, {}", name_of(dir, child)),
+          "trees of several processes cannot be dumped yet");
+  return {};
+}
+
+std::string who_traces(const procfs::ProcTask& proc) {
+  const Result<std::vector<Tid>> tids = proc.threads();
+  if (!tids) return "";
+  for (const Tid tid : tids.value()) {
+    const Result<procfs::ProcTask> thread = proc.thread(tid);
+    if (!thread) continue;
+    const Result<procfs::TaskStatus> status = thread.value().status();
+    if (!status || status.value().tracer_pid == 0 ||
+        status.value().tracer_pid == sys::getpid().value)
+      continue;
+    return fmt::format("thread {} is traced by {}", tid, tracer_text(status.value().tracer_pid));
+  }
+  return "";
+}
+
+}  // namespace cryo
