@@ -57,8 +57,13 @@ Result<std::optional<ProcPicture>> LiveRun::picture() const {
   if (variant_.steps.empty() || !variant_.by_cryo_alone()) return none;
   const std::string path =
       fmt::format("/proc/{}/task/{}/syscall", target_.pid(), (*shared_)->checkpointer.load());
+  // A wait with a time limit that a stop has interrupted goes on as restart_syscall.
   const std::string beginning = fmt::format("{} ", SYS_futex);
-  const auto sleeps = [&] { return read_text(path).starts_with(beginning); };
+  const std::string again = fmt::format("{} ", SYS_restart_syscall);
+  const auto sleeps = [&] {
+    const std::string call = read_text(path);
+    return call.starts_with(beginning) || call.starts_with(again);
+  };
   if (!wait_until(sleeps, deadline_)) {
     return unexpected("the victim does not sleep in checkpoint(), but is here: " + read_text(path));
   }

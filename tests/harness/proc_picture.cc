@@ -196,9 +196,12 @@ void Painter::read_stat(const std::string& path, const std::string& key) {
 
 void Painter::read_syscall(const std::string& path, const std::string& key) {
   const std::string text = trimmed(read_text(path));
-  // A system call that the kernel went on with after a dump shows as restart_syscall.
-  const bool is_restarted = text.starts_with(fmt::format("{} ", SYS_restart_syscall));
-  if (text != "running" && !is_restarted) put(key, text);
+  // A timed wait that the kernel went on with after a dump shows as restart_syscall.
+  const int timed[] = {SYS_restart_syscall, SYS_futex, SYS_poll, SYS_nanosleep,
+                       SYS_clock_nanosleep};
+  const bool may_be_restarted =
+      std::ranges::any_of(timed, [&](int nr) { return text.starts_with(fmt::format("{} ", nr)); });
+  if (text != "running" && !may_be_restarted) put(key, text);
 }
 
 // Neighbours that differ in nothing are taken as one: whether the kernel merges two mappings

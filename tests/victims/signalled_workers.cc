@@ -1,14 +1,13 @@
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 
-#include "tests/victims/interruptible_read.h"
+#include "tests/victims/channel.h"
+#include "tests/victims/interruptible_wait.h"
 #include "tests/victims/self_checking.h"
 
 namespace cryo::victim {
@@ -46,15 +45,13 @@ void wait_for(const std::atomic<uint64_t>& count, uint64_t wanted, const char* w
   }
 }
 
-// An interval timer of 1 ms that interrupts, with SA_RESTART, one thread's blocking read.
+// An interval timer of 1 ms that interrupts, with SA_RESTART, one thread's blocking wait.
 std::atomic<uint64_t> alarms{0};
 void on_alarm(int, siginfo_t*, void*) { alarms++; }
 
-int pipe_end(int which) {
-  static int ends[2];
-  static const int made = pipe2(ends, O_CLOEXEC);
-  expect(made == 0, "pipe2 failed");
-  return ends[which];
+Channel& line() {
+  static Channel channel;
+  return channel;
 }
 
 void start_alarms() {
@@ -64,61 +61,53 @@ void start_alarms() {
   setitimer(ITIMER_REAL, &every_millisecond, nullptr);
 }
 
-void read_through_alarms() {
-  static uint64_t last = 0;
+void wait_through_alarms() {
   const uint64_t alarms_before = alarms;
-  uint64_t number = 0;
-  expect(read(pipe_end(0), &number, sizeof number) == sizeof number, "a read was not restarted");
-  expect(number == ++last, "a number was lost in the pipe");
-  if (number % 16 == 0) wait_for(alarms, alarms_before + 1, "the interval timer has stopped");
+  if (line().receive_next() % 16 == 0)
+    wait_for(alarms, alarms_before + 1, "the interval timer has stopped");
 }
 
-void feed_reader() {
-  static uint64_t number = 0;
-  number++;
-  expect(write(pipe_end(1), &number, sizeof number) == sizeof number, "write to a pipe failed");
+void feed_waiter() {
+  line().send();
   pause_a_moment();
 }
 
-// A thread that blocks in a read that only EINTR can end, and one that sends it signals.
-std::atomic<pthread_t> blocked_reader{0};
-std::atomic<uint64_t> reads_begun{0}, reads_hit{0}, reads_interrupted{0};
+// A thread that blocks in a wait that only EINTR can end, and one that sends it signals.
+std::atomic<pthread_t> blocked_waiter{0};
+std::atomic<uint64_t> waits_begun{0}, waits_hit{0}, waits_interrupted{0};
 
 void on_interruption(int, siginfo_t*, void* context_pointer) {
   const auto& context = *static_cast<const ucontext_t*>(context_pointer);
   // Just before the call is where a restart leads, too. To be there by chance is a matter of one
   // instruction in milliseconds.
-  if (program_counter(context) == interruptible_read_call)
-    complain("a read was restarted, not ended");
-  if (program_counter(context) != interruptible_read_after) return;
-  if (answer_of_call(context) == -EINTR) reads_hit++;
+  if (program_counter(context) == interruptible_wait_call)
+    complain("a wait was restarted, not ended");
+  if (program_counter(context) != interruptible_wait_after) return;
+  if (answer_of_call(context) == -EINTR) waits_hit++;
 }
 
 void prepare_interruptions() {
   handle(SIGUSR1, 0, on_interruption);
   change_mask(SIG_UNBLOCK, SIGUSR1);
-  blocked_reader = pthread_self();
+  blocked_waiter = pthread_self();
 }
 
-void read_until_interrupted() {
-  static int ends[2];
-  static const int made = pipe2(ends, O_CLOEXEC);
-  expect(made == 0, "pipe2 failed");
-  reads_begun++;
-  char byte;
-  expect(interruptible_read(ends[0], &byte, 1) == -EINTR, "a read ended without EINTR");
-  reads_interrupted++;
+void wait_until_interrupted() {
+  static const std::atomic<uint32_t> never_changes{0};
+  waits_begun++;
+  expect(interruptible_wait(&never_changes, 0) == -EINTR, "a wait ended without EINTR");
+  waits_interrupted++;
 }
 
-void interrupt_reads() {
-  while (blocked_reader == 0) pause_a_moment();
-  const uint64_t round = reads_interrupted;
-  while (reads_begun == round) pause_a_moment();
+void interrupt_waits() {
+  while (blocked_waiter == 0) pause_a_moment();
+  const uint64_t round = waits_interrupted;
+  while (waits_begun == round) pause_a_moment();
   pause_a_moment();
-  pthread_kill(blocked_reader, SIGUSR1);
+  pthread_kill(blocked_waiter, SIGUSR1);
   pause_a_moment();
   // A signal that came before the call has hit nothing, and the next round sends another.
-  if (reads_hit > round) wait_for(reads_interrupted, round + 1, "a read was to end with EINTR");
+  if (waits_hit > round) wait_for(waits_interrupted, round + 1, "a wait was to end with EINTR");
 }
 
 // A signal that is open only while its thread waits in ppoll: exactly one EINTR for each.
@@ -187,10 +176,10 @@ void send_queued() {
 
 std::vector<Worker> signalled_workers() {
   for (int signal : {SIGALRM, SIGUSR1, SIGUSR2}) change_mask(SIG_BLOCK, signal);
-  return {{"alarmed_reader", read_through_alarms, start_alarms},
-          {"feeder", feed_reader},
-          {"blocked_reader", read_until_interrupted, prepare_interruptions},
-          {"interrupter", interrupt_reads},
+  return {{"alarmed_waiter", wait_through_alarms, start_alarms},
+          {"feeder", feed_waiter},
+          {"blocked_waiter", wait_until_interrupted, prepare_interruptions},
+          {"interrupter", interrupt_waits},
           {"poller", wait_in_ppoll, prepare_poll},
           {"poll_waker", interrupt_poll},
           {"receiver", receive_queued, prepare_receiver},

@@ -1,15 +1,13 @@
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/select.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
 
+#include "tests/victims/channel.h"
 #include "tests/victims/self_checking.h"
 
 namespace cryo::victim {
@@ -56,13 +54,10 @@ void wait_in_select() {
   expect_waited(begin, select(0, nullptr, nullptr, nullptr, &interval) == 0, "select");
 }
 
-void wait_in_epoll() {
-  static const int epoll = epoll_create1(EPOLL_CLOEXEC);
+void wait_in_ppoll() {
   const int64_t begin = now_ns();
-  epoll_event event;
-  const int answer = epoll_wait(epoll, &event, 1, kMilliseconds);
-  if (answer == -1 && errno == EINTR) return note_interruption();
-  expect_waited(begin, answer == 0, "epoll_wait");
+  timespec interval = kInterval;
+  expect_waited(begin, ppoll(nullptr, 0, &interval, nullptr) == 0, "ppoll");
 }
 
 void wait_for_signal() {
@@ -114,34 +109,17 @@ void play(int64_t side) {
 void ping() { play(0); }
 void pong() { play(1); }
 
-struct Pipe {
-  int read_end, write_end;
-  Pipe() {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) complain("pipe2 failed");
-    read_end = ends[0];
-    write_end = ends[1];
-  }
-};
-const Pipe& line() {
-  static const Pipe pipe;
-  return pipe;
+Channel& line() {
+  static Channel channel;
+  return channel;
 }
 
 void write_numbers() {
-  static uint64_t number = 0;
-  number++;
-  expect(write(line().write_end, &number, sizeof number) == sizeof number,
-         "write to a pipe failed");
+  line().send();
   poll(nullptr, 0, 2);
 }
 
-void read_numbers() {
-  static uint64_t last = 0;
-  uint64_t number = 0;
-  expect(read(line().read_end, &number, sizeof number) == sizeof number, "read from a pipe failed");
-  expect(number == ++last, "a number was lost in the pipe");
-}
+void read_numbers() { line().receive_next(); }
 
 // Long enough to be interrupted in the middle, with all the state in vector registers.
 void compute() {
@@ -163,13 +141,13 @@ std::vector<Worker> waiting_workers() {
           {"nanosleep_abs", sleep_absolute},
           {"poll", wait_in_poll},
           {"select", wait_in_select},
-          {"epoll_wait", wait_in_epoll},
+          {"ppoll", wait_in_ppoll},
           {"sigtimedwait", wait_for_signal},
           {"cond_timedwait", wait_for_condition_that_never_holds},
           {"ping", ping},
           {"pong", pong},
-          {"pipe_writer", write_numbers},
-          {"pipe_reader", read_numbers},
+          {"sender", write_numbers},
+          {"receiver", read_numbers},
           {"compute", compute}};
 }
 

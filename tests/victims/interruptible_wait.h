@@ -1,16 +1,16 @@
-// A read() whose system call instruction has a known address, so that a signal handler can tell whether
+// A futex wait whose system call instruction has a known address, so that a signal handler can tell whether
 // it interrupted the call, and what the call is going to answer.
 #pragma once
 
 #include <ucontext.h>
 
-#include <cstddef>
+#include <atomic>
 #include <cstdint>
 
 extern "C" {
-long interruptible_read(int fd, void* buffer, size_t size);
-extern const char interruptible_read_call[];   // the instruction
-extern const char interruptible_read_after[];  // the one after it
+long interruptible_wait(const std::atomic<uint32_t>* word, uint32_t value);
+extern const char interruptible_wait_call[];   // the instruction
+extern const char interruptible_wait_after[];  // the one after it
 }
 
 namespace cryo::victim {
