@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "tests/harness/call_numbers.h"
 #include "tests/harness/proc_picture_tables.h"
 #include "tests/harness/text.h"
 
@@ -197,10 +198,9 @@ void Painter::read_stat(const std::string& path, const std::string& key) {
 void Painter::read_syscall(const std::string& path, const std::string& key) {
   const std::string text = trimmed(read_text(path));
   // A timed wait that the kernel went on with after a dump shows as restart_syscall.
-  const int timed[] = {SYS_restart_syscall, SYS_futex, SYS_poll, SYS_nanosleep,
-                       SYS_clock_nanosleep};
+  const long timed[] = {SYS_restart_syscall, SYS_futex, kPoll, SYS_nanosleep, SYS_clock_nanosleep};
   const bool may_be_restarted =
-      std::ranges::any_of(timed, [&](int nr) { return text.starts_with(fmt::format("{} ", nr)); });
+      std::ranges::any_of(timed, [&](long nr) { return text.starts_with(fmt::format("{} ", nr)); });
   if (text != "running" && !may_be_restarted) put(key, text);
 }
 

@@ -17,8 +17,6 @@
 namespace cryo::live {
 namespace {
 
-constexpr std::chrono::seconds kTimeLimit{30};
-
 // Runs a tool that has `fd` under the number 9. Returns its exit status.
 int run(const Tool& tool, Words words, int fd) {
   const pid_t child = fork();

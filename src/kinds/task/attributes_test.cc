@@ -165,7 +165,7 @@ CHECKPOINT_TEST(Attributes, system_call_dispatch,
   checkpoint();
   EXPECT_EQ(dispatched, 0);
   selector = 1;  // SYSCALL_DISPATCH_FILTER_BLOCK
-  (void)syscall(SYS_getpgrp);
+  (void)syscall(SYS_getpgid, 0);
   EXPECT_EQ(dispatched, 1);
 }
 

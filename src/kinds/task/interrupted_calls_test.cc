@@ -12,6 +12,7 @@
 #include <ctime>
 #include <functional>
 
+#include "tests/harness/call_numbers.h"
 #include "tests/harness/checkpoint_test.h"
 
 namespace cryo {
@@ -94,7 +95,7 @@ CHECKPOINT_TEST(InterruptedCalls, clock_nanosleep_until) {
 }
 
 CHECKPOINT_TEST(InterruptedCalls, poll, except(PEER_VARIANTS, "CRIU does not keep the time left")) {
-  Sleeper sleeper(SYS_poll, [] { return ::poll(nullptr, 0, 4000); });
+  Sleeper sleeper(live::kPoll, [] { return ::poll(nullptr, 0, 4000); });
   expect_the_rest(sleeper, [this] { checkpoint(); });
   EXPECT_EQ(sleeper.result(), 0);
 }
@@ -179,7 +180,7 @@ CHECKPOINT_TEST(InterruptedCalls, pause_ends_with_a_handler) {
   struct sigaction action {};
   action.sa_handler = [](int) {};
   ASSERT_EQ(sigaction(SIGUSR2, &action, nullptr), 0);
-  Sleeper sleeper(SYS_pause, [] { return ::pause(); });
+  Sleeper sleeper(live::kPause, [] { return ::pause(); });
   ASSERT_TRUE(sleeper.asleep());
   checkpoint();
   ASSERT_TRUE(sleeper.asleep());
@@ -193,7 +194,7 @@ CHECKPOINT_TEST(InterruptedCalls, epoll_wait,
                         "we_restore_peers"},
                        "epoll files are not restored yet")) {
   const int epoll = epoll_create1(0);
-  Sleeper sleeper(SYS_epoll_wait, [&] {
+  Sleeper sleeper(live::kEpollWait, [&] {
     epoll_event event{};
     return ::epoll_wait(epoll, &event, 1, 600'000);
   });

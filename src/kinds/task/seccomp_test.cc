@@ -34,10 +34,10 @@ int error_of(long nr) { return syscall(nr, 0, 0, 0) == -1 ? errno : 0; }
 
 CHECKPOINT_TEST(Seccomp, filters_without_privileges) {
   ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  ASSERT_TRUE(install(filter_on(SYS_getpgrp, fails_with(77))));
+  ASSERT_TRUE(install(filter_on(SYS_getpgid, fails_with(77))));
   ASSERT_TRUE(install(filter_on(SYS_sched_get_priority_max, fails_with(78))));
   checkpoint();
-  EXPECT_EQ(error_of(SYS_getpgrp), 77);
+  EXPECT_EQ(error_of(SYS_getpgid), 77);
   EXPECT_EQ(error_of(SYS_sched_get_priority_max), 78);
   EXPECT_EQ(prctl(PR_GET_SECCOMP), SECCOMP_MODE_FILTER);
 }
@@ -45,10 +45,10 @@ CHECKPOINT_TEST(Seccomp, filters_without_privileges) {
 // A filter and no no_new_privs: the program was root when it installed the filter, and is no more.
 CHECKPOINT_TEST(Seccomp, filters_from_better_times, except({"we_restore_peers"}, kNoResource)) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
-  ASSERT_TRUE(install(filter_on(SYS_getpgrp, fails_with(77)), SECCOMP_FILTER_FLAG_LOG));
+  ASSERT_TRUE(install(filter_on(SYS_getpgid, fails_with(77)), SECCOMP_FILTER_FLAG_LOG));
   ASSERT_EQ(setresuid(1000, 1000, 1000), 0);
   checkpoint();
-  EXPECT_EQ(error_of(SYS_getpgrp), 77);
+  EXPECT_EQ(error_of(SYS_getpgid), 77);
   EXPECT_EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
 }
 
@@ -56,28 +56,29 @@ CHECKPOINT_TEST(Seccomp, filters_from_better_times, except({"we_restore_peers"},
 CHECKPOINT_TEST(Seccomp, filter_that_allows_next_to_nothing,
                 except({"we_restore_peers", "peer_restores_ours"}, "CRIU runs into it")) {
   ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  for (const unsigned nr : {SYS_munmap, SYS_rt_sigaction, SYS_futex_waitv, SYS_prctl,
-                            SYS_sched_yield, SYS_rt_sigpending, SYS_getresuid, SYS_close})
+  for (const unsigned nr : std::initializer_list<unsigned>{
+           SYS_munmap, SYS_rt_sigaction, SYS_futex_waitv, SYS_prctl, SYS_sched_yield,
+           SYS_rt_sigpending, SYS_getresuid, SYS_close})
     ASSERT_TRUE(install(filter_on(nr, fails_with(EPERM))));
   checkpoint();
-  EXPECT_EQ(error_of(SYS_getpgrp), 0);
+  EXPECT_EQ(error_of(SYS_getpgid), 0);
 }
 
 CHECKPOINT_TEST(Seccomp, chains_of_threads) {
   ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  ASSERT_TRUE(install(filter_on(SYS_getpgrp, fails_with(70))));
+  ASSERT_TRUE(install(filter_on(SYS_getpgid, fails_with(70))));
   live::Gate go;
   live::Threads threads(4, [&](int index) {
     if (index > 0) {
       ASSERT_TRUE(install(filter_on(SYS_sched_get_priority_max, fails_with(80 + index % 2))));
     }
     go.wait();
-    EXPECT_EQ(error_of(SYS_getpgrp), 70);
+    EXPECT_EQ(error_of(SYS_getpgid), 70);
     EXPECT_EQ(error_of(SYS_sched_get_priority_max), index > 0 ? 80 + index % 2 : 0);
   });
   ASSERT_TRUE(threads.wait_in_syscall(SYS_futex));
   checkpoint();
-  EXPECT_EQ(error_of(SYS_getpgrp), 70);
+  EXPECT_EQ(error_of(SYS_getpgid), 70);
   EXPECT_EQ(error_of(SYS_sched_get_priority_max), 0);
   go.open();
   threads.join();
@@ -86,7 +87,7 @@ CHECKPOINT_TEST(Seccomp, chains_of_threads) {
 // It works only while the filters of all threads are the same objects.
 CHECKPOINT_TEST(Seccomp, can_be_synchronised_later) {
   ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  ASSERT_TRUE(install(filter_on(SYS_getpgrp, fails_with(70))));
+  ASSERT_TRUE(install(filter_on(SYS_getpgid, fails_with(70))));
   live::Gate go;
   live::Threads threads(3, [&](int) {
     go.wait();
@@ -122,9 +123,9 @@ CHECKPOINT_TEST(Seccomp, one_thread_in_strict_mode) {
 
 CHECKPOINT_TEST(Seccomp, supervised_filter, dump_refused("SECCOMP_RET_USER_NOTIF")) {
   ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  ASSERT_TRUE(install(filter_on(SYS_getpgrp, SECCOMP_RET_USER_NOTIF)));
+  ASSERT_TRUE(install(filter_on(SYS_getpgid, SECCOMP_RET_USER_NOTIF)));
   checkpoint();
-  EXPECT_EQ(error_of(SYS_getpgrp), ENOSYS);
+  EXPECT_EQ(error_of(SYS_getpgid), ENOSYS);
 }
 
 }  // namespace
