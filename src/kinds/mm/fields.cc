@@ -4,7 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include <cstring>
+#include <vector>
 
 #include "kinds/all.h"
 
@@ -26,11 +26,13 @@ Result<void> capture(TaskCapture& task) {
   const FdView exe = TRY(FdView::of_link(task.proc.dir(), "exe", O_RDONLY));
   const FileId id = TRY(task.capture.files.add(task, exe));
   mm.set_exe_file_id(id.value);
-  const std::string auxv = TRY(task.proc.auxv());
-  for (size_t at = 0; at + 8 <= auxv.size(); at += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, auxv.data() + at, 8);
-    mm.add_mm_saved_auxv(word);
+  const std::string bytes = TRY(task.proc.auxv());
+  const std::vector<procfs::AuxEntry> auxv = TRY(procfs::parse_auxv(bytes));
+  // Without the closing AT_NULL, which the kernel adds by itself: CRIU takes no more than 44 words, and
+  // the 22 entries of today's x86_64 are that many.
+  for (const auto& [type, value] : auxv) {
+    mm.add_mm_saved_auxv(type);
+    mm.add_mm_saved_auxv(value);
   }
   return {};
 }
