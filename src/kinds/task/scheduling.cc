@@ -14,6 +14,9 @@ namespace cryo {
 namespace {
 
 constexpr uint32_t kOther = 0, kBatch = 3, kDeadline = 6;
+// Part of the policy for sched_getscheduler(2), and so in CRIU's images: SCHED_RESET_ON_FORK.
+constexpr uint32_t kResetInPolicy = 0x40000000;
+constexpr uint64_t kResetOnFork = 1;
 constexpr uint64_t kUtilFlags = 0x60;     // SCHED_FLAG_UTIL_CLAMP
 constexpr uint64_t kSettableFlags = 0x7;  // RESET_ON_FORK, RECLAIM, DL_OVERRUN
 constexpr size_t kMostCpuWords = 1024;
@@ -56,7 +59,8 @@ Result<void> capture_one(ThreadCapture& thread, const Usual& usual) {
   int nice = attr.nice;
   if (!is_fair(attr.policy)) nice = TRY(sys::get_nice(thread.tid()));
   core.set_sched_nice(nice);
-  core.set_sched_policy(attr.policy);
+  const bool resets = (attr.flags & kResetOnFork) != 0;
+  core.set_sched_policy(attr.policy | (resets ? kResetInPolicy : 0));
   core.set_sched_prio(attr.priority);
   pb::cryo_sched_entry& extra = *thread.image().extra.mutable_sched();
   if (attr.flags != 0) extra.set_flags(attr.flags);
@@ -93,10 +97,11 @@ sys::SchedAttr wanted_attributes(const ThreadImage& thread, const sys::SchedAttr
   const pb::thread_core_entry& core = thread.core.thread_core();
   const pb::cryo_sched_entry& extra = thread.extra.sched();
   sys::SchedAttr wanted;
-  wanted.policy = core.sched_policy();
+  wanted.policy = core.sched_policy() & ~kResetInPolicy;
   wanted.nice = is_fair(wanted.policy) ? core.sched_nice() : now.nice;
   wanted.priority = core.sched_prio();
   wanted.flags = extra.flags() & kSettableFlags;
+  if ((core.sched_policy() & kResetInPolicy) != 0) wanted.flags |= kResetOnFork;
   wanted.runtime = extra.has_runtime()       ? extra.runtime()
                    : now.policy == kDeadline ? 0
                                              : now.runtime;

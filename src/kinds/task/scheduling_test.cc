@@ -18,8 +18,7 @@ CHECKPOINT_TEST(Scheduling, nice_value) {
   EXPECT_EQ(getpriority(PRIO_PROCESS, 0), 7);
 }
 
-CHECKPOINT_TEST(Scheduling, batch_and_reset_on_fork,
-                except({"peer_restores_ours", "we_restore_peers"}, kNotInTheFormat)) {
+CHECKPOINT_TEST(Scheduling, batch_and_reset_on_fork) {
   const sched_param none{};
   ASSERT_EQ(sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none), 0);
   checkpoint();
@@ -34,8 +33,7 @@ CHECKPOINT_TEST(Scheduling, idle) {
 }
 
 // The nice value that a real-time thread falls back to.
-CHECKPOINT_TEST(Scheduling, real_time_of_threads,
-                except({"peer_restores_ours", "we_restore_peers"}, kNotInTheFormat)) {
+CHECKPOINT_TEST(Scheduling, real_time_of_threads) {
   live::Gate go;
   live::Threads threads(3, [&](int index) {
     ASSERT_EQ(setpriority(PRIO_PROCESS, 0, index), 0);
