@@ -60,6 +60,11 @@ std::optional<Tool> peer() {
   return tool;
 }
 
+std::string peer_crit() {
+  const std::optional<Tool> tool = peer();
+  return tool ? std::filesystem::path(tool->path).replace_filename("crit").string() : "crit";
+}
+
 bool peer_is_required() { return getenv("CRYO_REQUIRE_PEER") != nullptr; }
 
 std::string ToolRun::report() const {

@@ -21,6 +21,8 @@ struct Tool {
 Tool tool_under_test();
 // CRIU itself: $CRYO_PEER, or where the project's script installs it. Nothing when it is not there.
 std::optional<Tool> peer();
+// Its tool for images, which is installed beside it.
+std::string peer_crit();
 // Whether a missing peer is a failure (as in CI) and not a reason to skip.
 bool peer_is_required();
 
