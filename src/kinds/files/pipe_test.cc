@@ -56,9 +56,6 @@ CHECKPOINT_TEST(Pipe, refuses_packets, dump_refused("pipe of packets")) {
 
 CHECKPOINT_TEST(EventFd, keeps_counter) {
   const int fd = eventfd(3, EFD_NONBLOCK | EFD_CLOEXEC);
-  const int large = eventfd(0, 0);
-  const uint64_t many = uint64_t{1} << 60;
-  ASSERT_EQ(write(large, &many, 8), 8);
   checkpoint();
   uint64_t value = 0;
   EXPECT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
@@ -66,7 +63,16 @@ CHECKPOINT_TEST(EventFd, keeps_counter) {
   EXPECT_EQ(value, 3u);
   EXPECT_EQ(read(fd, &value, 8), -1);
   EXPECT_EQ(errno, EAGAIN);
-  ASSERT_EQ(read(large, &value, 8), 8);
+}
+
+CHECKPOINT_TEST(EventFd, keeps_large_counter,
+                except({"peer_restores_ours"}, "CRIU sets no more than the lower 32 bits")) {
+  const int fd = eventfd(0, EFD_NONBLOCK);
+  const uint64_t many = uint64_t{1} << 60;
+  ASSERT_EQ(write(fd, &many, 8), 8);
+  checkpoint();
+  uint64_t value = 0;
+  ASSERT_EQ(read(fd, &value, 8), 8);
   EXPECT_EQ(value, many);
 }
 

@@ -131,6 +131,18 @@ CHECKPOINT_TEST(RemovedFile, keeps_what_was_in_a_removed_directory) {
   EXPECT_EQ(contents(fd), "deep");
   EXPECT_EQ(name_of(fd), name);
   EXPECT_TRUE(name_of(directory).ends_with("/d/e (deleted)"));
+}
+
+CHECKPOINT_TEST(RemovedFile, leaves_nothing_of_its_directories,
+                except({"peer_restores_ours"}, "CRIU leaves the upper one behind")) {
+  mkdir("d", 0755);
+  mkdir("d/e", 0755);
+  const int fd = make("d/e/file", "deep");
+  unlink("d/e/file");
+  rmdir("d/e");
+  rmdir("d");
+  checkpoint();
+  EXPECT_EQ(contents(fd), "deep");
   EXPECT_EQ(names_here(), 0u);
 }
 

@@ -105,8 +105,7 @@ CHECKPOINT_TEST(Memfd, keeps_contents_size_position_and_flags) {
   EXPECT_STREQ(link, "/memfd:some name (deleted)");
 }
 
-CHECKPOINT_TEST(Memfd, keeps_mode,
-                except({"peer_restores_ours", "we_restore_peers"}, "CRIU 4.2 loses the mode")) {
+CHECKPOINT_TEST(Memfd, keeps_mode) {
   const int fd = make_memfd("mode", 0);
   ASSERT_EQ(fchmod(fd, 0640), 0);
   checkpoint();

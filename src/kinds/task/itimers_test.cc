@@ -25,8 +25,7 @@ CHECKPOINT_TEST(Itimers, keep_value_and_interval) {
   }
 }
 
-CHECKPOINT_TEST(Itimers, alarm_without_interval,
-                except({"peer_restores_ours"}, "CRIU drops interval timers without interval")) {
+CHECKPOINT_TEST(Itimers, alarm_without_interval) {
   alarm(1000);
   checkpoint();
   const unsigned left = alarm(0);
