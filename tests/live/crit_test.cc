@@ -83,7 +83,7 @@ void look_with_crit(const live::Between& at) {
 void install_filter() {
   sock_filter program[] = {
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
-      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_getpgrp},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_getpgid},
       {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | 71},
       {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
   };
@@ -166,7 +166,7 @@ CHECKPOINT_TEST(Crit, reads_every_image, between(look_with_crit),
   make_signals(threads);
   install_filter();
   checkpoint();
-  EXPECT_EQ(syscall(SYS_getpgrp), -1);
+  EXPECT_EQ(syscall(SYS_getpgid), -1);
   EXPECT_EQ(errno, 71);
   go.open();
   threads.join();

@@ -87,13 +87,13 @@ CHECKPOINT_TEST(Seccomp, chains_of_threads) {
 // Of equal actions that of the filter installed last counts, and the last one here allows no other one.
 CHECKPOINT_TEST(Seccomp, order_of_filters) {
   ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  ASSERT_TRUE(install(filter_on(SYS_getpgrp, fails_with(70))));
-  ASSERT_TRUE(install(filter_on(SYS_getpgrp, fails_with(71))));
+  ASSERT_TRUE(install(filter_on(SYS_getpgid, fails_with(70))));
+  ASSERT_TRUE(install(filter_on(SYS_getpgid, fails_with(71))));
   ASSERT_TRUE(install(filter_on(SYS_seccomp, fails_with(EACCES))));
-  EXPECT_EQ(error_of(SYS_getpgrp), 71);
+  EXPECT_EQ(error_of(SYS_getpgid), 71);
   checkpoint();
-  EXPECT_EQ(error_of(SYS_getpgrp), 71);
-  EXPECT_FALSE(install(filter_on(SYS_getpgrp, fails_with(72))));
+  EXPECT_EQ(error_of(SYS_getpgid), 71);
+  EXPECT_FALSE(install(filter_on(SYS_getpgid, fails_with(72))));
   EXPECT_EQ(errno, EACCES);
 }
 
@@ -104,7 +104,7 @@ CHECKPOINT_TEST(Seccomp, can_be_synchronised_later) {
   live::Gate go;
   live::Threads threads(3, [&](int) {
     go.wait();
-    EXPECT_EQ(error_of(SYS_getpgrp), 70);
+    EXPECT_EQ(error_of(SYS_getpgid), 70);
     EXPECT_EQ(error_of(SYS_sched_get_priority_max), 71);
   });
   ASSERT_TRUE(threads.wait_in_syscall(SYS_futex));
