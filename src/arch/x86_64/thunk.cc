@@ -100,6 +100,8 @@ Thunk build_thunk(const ThunkSpec& spec) {
   a.syscall();      // the remote call of the injection
   a.bytes({0xf8});  // clc: restart
   thunk.leave = a.here();
+  // Before the puppet's stack is unmapped: a handler that runs as soon as the mask opens needs the task's own.
+  a.load(rsp, r.word(kWordOf[rsp]));
   if (spec.peer_word == 0) {
     a.load32(rax, SYS_munmap);
     a.load(rdi, spec.area);
@@ -117,7 +119,8 @@ Thunk build_thunk(const ThunkSpec& spec) {
   a.load32(rdx, 0);
   a.load32(r10, 8);
   a.syscall();
-  for (int reg = rcx; reg <= r15; ++reg) a.load(reg, r.word(kWordOf[reg]));
+  for (int reg = rcx; reg <= r15; ++reg)
+    if (reg != rsp) a.load(reg, r.word(kWordOf[reg]));
   a.bytes({0x72});  // jc
   to_eintr = a.here();
   a.bytes({0});
