@@ -14,23 +14,17 @@ extern "C" const std::byte cryo_puppet_blob[];
 extern "C" const std::byte cryo_puppet_blob_end[];
 
 namespace cryo {
-namespace {
-
-constexpr uint64_t kBlobOffset = 256;
-static_assert(sizeof(puppet_area) <= kBlobOffset);
-
-}  // namespace
 
 Area::Area(sys::Mapping local, uint64_t remote, const AreaLayout& layout)
     : local_(std::move(local)), remote_(remote), layout_(layout) {
   const auto blob_size = static_cast<size_t>(cryo_puppet_blob_end - cryo_puppet_blob);
-  CHECK(kBlobOffset + blob_size <= layout_.slots_offset());
+  CHECK(blob_size <= layout_.code_size());
   CHECK(sizeof(puppet_slot) + 2048 <= layout_.slot_stride);
   std::memset(&header(), 0, sizeof(puppet_area));
-  std::memcpy(at<std::byte>(kBlobOffset), cryo_puppet_blob, blob_size);
+  std::memcpy(at<std::byte>(0), cryo_puppet_blob, blob_size);
 }
 
-uint64_t Area::entry() const { return remote_ + kBlobOffset; }
+uint64_t Area::entry() const { return remote_; }
 
 uint64_t Area::remote_of(const void* local) const {
   return remote_ + static_cast<uint64_t>(static_cast<const std::byte*>(local) - at<std::byte>(0));
@@ -43,7 +37,7 @@ std::span<std::byte> Area::arena() const {
 void Area::prepare_slot(uint32_t i, uint32_t on_death) {
   puppet_slot& s = slot(i);
   std::memset(&s, 0, sizeof(s));
-  s.area = remote_;
+  s.area = remote_of(&header());
   s.on_death = on_death;
   s.stack = slot_address(i) + layout_.slot_stride;
 }

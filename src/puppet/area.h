@@ -1,6 +1,7 @@
 // Area: the memory that the coordinator shares with the puppets of one task (layout: puppet/abi.h).
 //
-//   page 0      header (robust word) and the loop itself
+//   page 0      the loop itself: all that is executed
+//   page 1      header (robust word)
 //   slots       one per puppet: control words, then its stack
 //   arena       batches: calls and their data
 //
@@ -23,7 +24,8 @@ struct AreaLayout {
   uint64_t slot_stride = 16384;  // struct puppet_slot and a stack; signal handlers never run on it
   uint64_t arena = 512 * 1024;
 
-  uint64_t slots_offset() const { return 4096; }
+  uint64_t code_size() const { return 4096; }
+  uint64_t slots_offset() const { return code_size() + 4096; }
   uint64_t arena_offset() const { return slots_offset() + slots * slot_stride; }
   uint64_t size() const { return (arena_offset() + arena + 4095) & ~uint64_t{4095}; }
 };
@@ -33,7 +35,7 @@ class Area {
   // `local` is our mapping of the memory that the task has at `remote`. Writes header and loop.
   Area(sys::Mapping local, uint64_t remote, const AreaLayout& layout);
 
-  puppet_area& header() const { return *at<puppet_area>(0); }
+  puppet_area& header() const { return *at<puppet_area>(layout_.code_size()); }
   puppet_slot& slot(uint32_t i) const {
     return *at<puppet_slot>(layout_.slots_offset() + i * layout_.slot_stride);
   }

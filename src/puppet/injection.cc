@@ -149,20 +149,52 @@ Result<void> Injection::write_thunk(size_t index, const arch::Thunk& thunk) cons
   return {};
 }
 
+// In the task, at exactly this place.
+Result<void> Injection::map_part(const AddressRange& part, int prot) {
+  arch::Registers registers = frozen_->state.general;
+  registers.call(site_.thunks, SYS_mmap,
+                 {part.start, part.end - part.start, static_cast<uint64_t>(prot),
+                  MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~uint64_t{0}, 0});
+  TRY(frozen_->task.set_registers(registers));
+  in_ = true;
+  // After the registers: had we died before, nothing would have opened them again.
+  TRY(frozen_->task.set_signal_mask(sys::kAllSignals));
+  const int64_t at = TRY(frozen_->task.execute_call());
+  if (at == static_cast<int64_t>(part.start)) {
+    mapped_ = true;
+    return {};
+  }
+  return Error::os(at < 0 && at > -4096 ? static_cast<int>(-at) : EFAULT,
+                   "in the task: mmap of the shared area")
+      .hint("is its address space limited (ulimit -v)?");
+}
+
+// In one piece, or code and data apart where memory may not be both (PR_SET_MDWE, SELinux).
+Result<std::vector<AddressRange>> Injection::map_parts() {
+  const AddressRange all{site_.hole, site_.hole + layout().size()};
+  Result<void> whole = map_part(all, PROT_READ | PROT_WRITE | PROT_EXEC);
+  if (whole) return std::vector{all};
+  if (whole.error().code() != EACCES) return std::move(whole).error();
+  const uint64_t border = all.start + layout().code_size();
+  TRY(map_part({all.start, border}, PROT_READ | PROT_EXEC));
+  TRY(map_part({border, all.end}, PROT_READ | PROT_WRITE));
+  return std::vector<AddressRange>{{all.start, border}, {border, all.end}};
+}
+
 Result<void> Injection::map_area(FdRef proc) {
   const AreaLayout shape = layout();
-  const int64_t at = TRY(frozen_->task.execute_call());
-  if (at != static_cast<int64_t>(site_.hole))
-    return Error::os(at < 0 && at > -4096 ? static_cast<int>(-at) : EFAULT,
-                     "in the task: mmap of the shared area")
-        .hint("is its address space limited (ulimit -v)?");
-  mapped_ = true;
-  // Shared anonymous memory can be opened through map_files: no descriptor in the task is needed.
-  const std::string link =
-      fmt::format("map_files/{:x}-{:x}", site_.hole, site_.hole + shape.size());
-  const Fd memory = TRY(sys::openat(proc, link, O_RDWR | O_CLOEXEC));
+  const std::vector<AddressRange> parts = TRY(map_parts());
   sys::Mapping local =
-      TRY(sys::Mapping::make(shape.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory));
+      TRY(sys::Mapping::make(shape.size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS));
+  for (const AddressRange& part : parts) {
+    // Shared anonymous memory can be opened through map_files: no descriptor in the task is needed.
+    const std::string link = fmt::format("map_files/{:x}-{:x}", part.start, part.end);
+    const Fd memory = TRY(sys::openat(proc, link, O_RDWR | O_CLOEXEC));
+    sys::Mapping here = TRY(sys::Mapping::make(part.end - part.start, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_FIXED, memory, 0,
+                                               local.bytes() + (part.start - site_.hole)));
+    here.release();  // it is a part of `local` now
+  }
   area_ = std::make_unique<Area>(std::move(local), site_.hole, shape);
   area_->prepare_slot(0, PUPPET_HEAL);
   fill_slot(area_->slot(0), *frozen_, site_.thunks + thunk_.leave, false);
@@ -192,13 +224,6 @@ Result<Injection> Injection::inject(const FrozenThread& leader, const InjectionS
                                         .area = site.hole,
                                         .area_size = size});
   TRY(injection.write_thunk(0, injection.thunk_));
-  arch::Registers registers = leader.state.general;
-  registers.call(site.thunks, SYS_mmap,
-                 {site.hole, size, PROT_READ | PROT_WRITE | PROT_EXEC,
-                  MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~uint64_t{0}, 0});
-  TRY(leader.task.set_registers(registers));
-  injection.in_ = true;
-  TRY(leader.task.set_signal_mask(sys::kAllSignals));
   TRY(injection.map_area(proc));
   TRY(injection.start());
   return injection;

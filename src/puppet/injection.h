@@ -80,6 +80,8 @@ class Injection {
             CoordinatorLife& life);
   static AreaLayout layout();
   Result<void> write_thunk(size_t index, const arch::Thunk& thunk) const;
+  Result<void> map_part(const AddressRange& part, int prot);
+  Result<std::vector<AddressRange>> map_parts();
   Result<void> map_area(FdRef proc);
   Result<void> start();
   Result<void> enter(Peer& peer, const FrozenThread& thread, const Batch& batch);
