@@ -70,6 +70,14 @@ void fill_slot(puppet_slot& slot, const FrozenThread& thread, uint64_t way_out, 
   slot.mask = thread.mask;
 }
 
+// A thread in ppoll() and its like still has the mask that it gave to the call, and the kernel would put the other
+// one back on its way out. Should we die once it is on another way, a signal that only the call lets through would be
+// handled there, and the call would not learn of it.
+Result<void> end_temporary_mask(const FrozenThread& thread) {
+  if (!thread.state.general.interrupted_call()) return {};
+  return thread.task.set_signal_mask(thread.mask);
+}
+
 }  // namespace
 
 uint64_t find_hole(std::span<const AddressRange> mapped, uint64_t size) {
@@ -155,6 +163,7 @@ Result<void> Injection::map_part(const AddressRange& part, int prot) {
   registers.call(site_.thunks, SYS_mmap,
                  {part.start, part.end - part.start, static_cast<uint64_t>(prot),
                   MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~uint64_t{0}, 0});
+  TRY(end_temporary_mask(*frozen_));
   TRY(frozen_->task.set_registers(registers));
   in_ = true;
   // After the registers: had we died before, nothing would have opened them again.
@@ -247,6 +256,7 @@ Result<void> Injection::enter(Peer& peer, const FrozenThread& thread, const Batc
       std::make_unique<Puppet>(*area_, slot, Running(thread.task.tracer(), thread.task.tid()),
                                peer.index * kPeerArena, kPeerArena);
   peer.puppet->post(batch);
+  TRY(end_temporary_mask(thread));
   where.store(PUPPET_PEER_MOVING);
   arch::Registers registers = thread.state.general;
   registers.jump(area_->entry(), area_->slot_address(slot));

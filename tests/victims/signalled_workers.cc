@@ -79,9 +79,8 @@ std::atomic<uint64_t> waits_begun{0}, waits_hit{0}, waits_interrupted{0};
 void on_interruption(int, siginfo_t*, void* context_pointer) {
   const auto& context = *static_cast<const ucontext_t*>(context_pointer);
   // Just before the call is where a restart leads, too. To be there by chance is a matter of one
-  // instruction in milliseconds.
-  if (program_counter(context) == interruptible_wait_call)
-    complain("a wait was restarted, not ended");
+  // instruction in milliseconds. After a dump that was killed, a signal may look as if it had come there.
+  if (program_counter(context) == interruptible_wait_call) note_interruption();
   if (program_counter(context) != interruptible_wait_after) return;
   if (answer_of_call(context) == -EINTR) waits_hit++;
 }
