@@ -135,6 +135,7 @@ Result<RestoreReport> restore(const RestoreOptions& options, Job& job) {
   TRY(job.root_created(stage->pid()));
   TRY(job.notify(Action::post_restore, stage->pid()));
   TRY(job.notify(Action::pre_resume, stage->pid()));
+  TRY(tracer.check_interrupted());  // the last moment at which nothing has happened yet
   TRY(stage->let_go(options.leave_stopped || image.tc().task_state() == 3));
   TRY(job.notify(Action::post_resume, stage->pid()));
   report.restore_us = now_us() - begin;
