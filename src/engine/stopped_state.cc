@@ -1,5 +1,6 @@
 #include "engine/stopped_state.h"
 
+#include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
 
@@ -148,9 +149,13 @@ Result<std::optional<uint64_t>> watch_waiting(FrozenThread& thread, const procfs
   return std::optional<uint64_t>(own.front() > now ? own.front() - now : 1);
 }
 
+// A wait that has a part of its time left. Not one until a point in time (FUTEX_WAIT_BITSET): that starts again.
 bool goes_on_waiting(const FrozenThread& thread) {
-  const std::optional<arch::InterruptedCall> call = thread.state.general.interrupted_call();
-  return call && call->restart == arch::Restart::restart_block;
+  const arch::Registers& registers = thread.state.general;
+  const std::optional<arch::InterruptedCall> call = registers.interrupted_call();
+  if (!call || call->restart != arch::Restart::restart_block) return false;
+  const auto command = static_cast<int>(registers.argument(1)) & FUTEX_CMD_MASK;
+  return arch::timed_wait(call->nr) != arch::TimedWait::futex || command == FUTEX_WAIT;
 }
 
 }  // namespace
@@ -195,8 +200,7 @@ Result<void> record_interrupted_call(FrozenThread& thread, const procfs::ProcTas
   pb::cryo_interrupted_call& out = *image.mutable_interrupted_call();
   out.set_nr(call->nr);
   out.set_restart(static_cast<uint32_t>(call->restart));
-  if (left && call->restart == arch::Restart::restart_block &&
-      arch::timed_wait(call->nr) != arch::TimedWait::none)
+  if (left && goes_on_waiting(thread) && arch::timed_wait(call->nr) != arch::TimedWait::none)
     out.set_left_ns(*left);
   return {};
 }

@@ -127,6 +127,23 @@ CHECKPOINT_TEST(InterruptedCalls, futex_with_time_limit, except(PEER_VARIANTS, k
   EXPECT_EQ(sleeper.error(), ETIMEDOUT);
 }
 
+// What pthread_cond_timedwait() does.
+CHECKPOINT_TEST(InterruptedCalls, futex_until) {
+  uint32_t word = 5;
+  timespec until{};
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += 600;
+  Sleeper sleeper(SYS_futex, [&] {
+    return syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, 5, &until, nullptr, 2);
+  });
+  ASSERT_TRUE(sleeper.asleep());
+  checkpoint();
+  EXPECT_FALSE(sleeper.done());
+  while (syscall(SYS_futex, &word, FUTEX_WAKE_BITSET_PRIVATE, 1, nullptr, nullptr, 2) == 0)
+    sched_yield();
+  EXPECT_EQ(sleeper.result(), 0);
+}
+
 CHECKPOINT_TEST(InterruptedCalls, futex) {
   int word = 5;
   Sleeper sleeper(SYS_futex,
