@@ -72,6 +72,12 @@ std::vector<Child> children() {
   return result;
 }
 
+// What waitpid() would have said.
+int wait_status_of(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return W_EXITCODE(info.si_status, 0);
+  return W_EXITCODE(0, info.si_status) | (info.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+}
+
 }  // namespace
 
 Deadline deadline_in(std::chrono::milliseconds time) {
@@ -145,14 +151,16 @@ Result<int> Process::wait(Deadline deadline) {
     if (ready == 0) {
       return Error::of(ErrorKind::os, fmt::format("process {} still runs at the deadline", pid_));
     }
-    int status = 0;
-    if (waitpid(pid_, &status, __WALL) != pid_) {
+    // Not by number: that may be another process's by now, such as the restored one's.
+    siginfo_t info{};
+    const auto fd = static_cast<id_t>(pidfd_.raw());
+    if (waitid(P_PIDFD, fd, &info, WEXITED | __WALL) != 0) {
       if (errno == ECHILD) return Error::gone(fmt::format("process {} is not our child", pid_));
-      return failed("waitpid");
+      return failed("waitid");
     }
     pid_ = -1;
     pidfd_.reset();
-    return status;
+    return wait_status_of(info);
   }
 }
 
