@@ -59,7 +59,8 @@ CHECKPOINT_TEST(Basics, can_be_checkpointed_twice_by_itself) {
 }
 
 // The process has a file of ten bytes open, which is shorter when it is restored.
-CHECKPOINT_TEST(Basics, is_not_restored_on_changed_file, restore_refused("size"),
+CHECKPOINT_TEST(Basics, is_not_restored_on_changed_file,
+                restore_refused("has changed since the dump: it has 3 bytes"),
                 between([](const live::Between& dead) {
                   ASSERT_EQ(truncate((dead.directory + "/data").c_str(), 3), 0);
                 })) {

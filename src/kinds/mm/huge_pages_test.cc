@@ -47,7 +47,8 @@ char* map(size_t size, int flags, int fd = -1) {
   return at == MAP_FAILED ? nullptr : static_cast<char*>(at);
 }
 
-CHECKPOINT_TEST(HugePages, hugetlb) {
+CHECKPOINT_TEST(HugePages, hugetlb,
+                proc_differs({"task/*/status/HugetlbPages"}, "resident pages")) {
   const Pool pool;
   if (!pool.enough()) GTEST_SKIP() << "no huge pages to be had";
   char* mine = map(2 * kHuge, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB);

@@ -1,17 +1,20 @@
-#include <asm/prctl.h>
 #include <elf.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
 #include <ctime>
 
+#include "arch/vdso_code.h"
 #include "image/pagemap.h"
 #include "kinds/mm/own_memory_test.h"
 #include "kinds/mm/vdso_image.h"
 #include "kinds/mm/vma_status.h"
 #include "mm.pb.h"
+#include "procfs/reader.h"
 #include "sys/file.h"
 #include "tests/harness/checkpoint_test.h"
 
@@ -102,7 +105,8 @@ void doctor(const live::Between& between) {
 }
 
 CHECKPOINT_TEST(Vdso, of_another_kernel, between(doctor),
-                proc_differs({"smaps", "maps", "numa_maps", "stat", "status", "task"},
+                proc_differs({"smaps", "maps", "numa_maps", "task/*/stat/vsize",
+                              "task/*/status/VmLib", "task/*/status/VmSize"},
                              "the vDSO is elsewhere"),
                 except({"twice"}, kOurs)) {
   const uint64_t vdso = own_vdso();
@@ -121,11 +125,25 @@ struct Moved {
   uint64_t start = 0, size = 0, to = 0;
 };
 
-// The vDSO and its data, to another place; returns what was where.
+// The C library goes on calling the vDSO where it was: plain system calls are there now.
+void leave_calls_at(uint64_t at, std::vector<std::byte> image) {
+  for (const auto& [name, function] : vdso_functions(image)) {
+    const std::optional<std::vector<std::byte>> code = arch::vdso_function_as_call(name);
+    if (code) std::ranges::copy(*code, image.begin() + static_cast<ptrdiff_t>(function.offset));
+  }
+  void* place = reinterpret_cast<void*>(at);
+  mmap(place, image.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  memcpy(place, image.data(), image.size());
+  mprotect(place, image.size(), PROT_READ | PROT_EXEC);
+}
+
+// The vDSO and its data, to another place; returns what was where, the code first.
 std::vector<Moved> move_vdso() {
   const uint64_t vdso = own_vdso();
+  const std::span<const std::byte> ours = vdso_at(vdso);
+  const std::vector<std::byte> image(ours.begin(), ours.end());
   std::vector<Moved> parts;
-  uint64_t at = own_mapping(reinterpret_cast<void*>(vdso)).end;
+  uint64_t at = vdso + ours.size();
   for (;;) {
     const procfs::Vma vma = own_mapping(reinterpret_cast<void*>(at - 1));
     if (!vma.name.starts_with("[v")) break;
@@ -139,17 +157,26 @@ std::vector<Moved> move_vdso() {
     part.to = reinterpret_cast<uint64_t>(room) + (part.start - at);
     syscall(SYS_mremap, part.start, part.size, part.size, MREMAP_MAYMOVE | MREMAP_FIXED, part.to);
   }
+  leave_calls_at(vdso, image);
   return parts;
+}
+
+CHECKPOINT_TEST(Vdso, moved, except({"peer_restores_ours", "we_restore_peers"}, kOurs)) {
+  const uint64_t vdso = move_vdso().front().to;
+  checkpoint();
+  EXPECT_EQ(own_mapping(reinterpret_cast<void*>(vdso)).name, "[vdso]");
+  expect_right_time(clock_gettime_of(vdso));
 }
 
 CHECKPOINT_TEST(Vdso, absent, proc_differs({"smaps"}, "a page of code has been written to"),
                 except({"peer_restores_ours", "we_restore_peers"}, kOurs)) {
-  const std::vector<Moved> parts = move_vdso();
-  for (const Moved& part : parts) munmap(reinterpret_cast<void*>(part.to), part.size);
+  for (const Moved& part : move_vdso()) munmap(reinterpret_cast<void*>(part.to), part.size);
   checkpoint();
-  // It must be back before anybody asks for the time.
-  const long mapped = syscall(SYS_arch_prctl, ARCH_MAP_VDSO_64, parts.back().start);
-  if (mapped <= 0) _exit(13);
+  const Result<procfs::ProcDir> proc = procfs::ProcDir::open();
+  const Result<procfs::ProcTask> self = proc.value().self();
+  const Result<std::vector<procfs::Vma>> all = self.value().maps();
+  for (const procfs::Vma& vma : all.value())
+    EXPECT_FALSE(vma.name.starts_with("[vd") || vma.name.starts_with("[vv")) << vma.to_string();
 }
 
 }  // namespace
