@@ -16,14 +16,13 @@ namespace {
 constexpr int64_t kMilliseconds = 7;
 constexpr timespec kInterval = {0, kMilliseconds * 1000000};
 
-// A wait of kInterval that began at `begin` may be late, by the time of a dump and more on a loaded
-// machine, but never early.
+// A wait of kInterval that began at `begin` may be late, by all the time that passes between a dump and the restore,
+// but never early. Whether it ends at all, those see who watch the workers go round.
 void expect_waited(int64_t begin, bool right_answer, const char* what) {
   const int error = errno;
   const int64_t waited = now_ns() - begin;
   if (!right_answer) complain(fmt::format("{} answered something else, errno {}", what, error));
   if (waited < kInterval.tv_nsec) complain(fmt::format("{} ended after {} ns", what, waited));
-  if (waited > 20'000'000'000) complain(fmt::format("{} ended after {} ns", what, waited));
 }
 
 timespec interval_from_now() {

@@ -2,7 +2,6 @@
 // soon, and not begin its time from the start.
 #include <linux/futex.h>
 #include <poll.h>
-#include <sys/epoll.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -206,22 +205,6 @@ CHECKPOINT_TEST(InterruptedCalls, pause_ends_with_a_handler) {
   ASSERT_EQ(syscall(SYS_tgkill, getpid(), sleeper.tid(), SIGUSR2), 0);
   EXPECT_EQ(sleeper.result(), -1);
   EXPECT_EQ(sleeper.error(), EINTR);
-}
-
-CHECKPOINT_TEST(InterruptedCalls, epoll_wait,
-                except({"restore", "restore_left", "twice", "peer_restores_ours",
-                        "we_restore_peers"},
-                       "epoll files are not restored yet")) {
-  const int epoll = epoll_create1(0);
-  Sleeper sleeper(live::kEpollWait, [&] {
-    epoll_event event{};
-    return ::epoll_wait(epoll, &event, 1, 600'000);
-  });
-  ASSERT_TRUE(sleeper.asleep());
-  checkpoint();
-  ASSERT_TRUE(sleeper.asleep());
-  EXPECT_FALSE(sleeper.done());
-  _exit(0);
 }
 
 CHECKPOINT_TEST(InterruptedCalls, semtimedop,
