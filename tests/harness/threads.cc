@@ -52,7 +52,7 @@ bool wait_in_syscall(pid_t tid, long number) {
   const std::string path = "/proc/self/task/" + std::to_string(tid) + "/syscall";
   const std::string beginning = std::to_string(number) + " ";
   return wait_until([&] { return read_text(path).rfind(beginning, 0) == 0; },
-                    deadline_in(std::chrono::seconds(10)));
+                    deadline_in(std::chrono::seconds(50)));
 }
 
 }  // namespace cryo::live
