@@ -1,6 +1,7 @@
 #include "engine/stage.h"
 
 #include <linux/sched.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -14,6 +15,7 @@
 #include "arch/core_image.h"
 #include "arch/interrupted.h"
 #include "arch/spawn.h"
+#include "engine/stopped_state.h"
 #include "kinds/mm/vma_status.h"
 #include "sys/file.h"
 #include "sys/memory.h"
@@ -135,6 +137,41 @@ Result<void> Stage::make_area(const std::vector<AddressRange>& taken) {
   return {};
 }
 
+namespace {
+
+// How long a number may take to become free: that of a task which was killed only just now is the kernel's for a
+// moment more, with its memory to be given back, and its parent has to reap it.
+constexpr uint64_t kPatience = 2'000'000'000;  // ns
+
+// Whether nobody uses the number any more who could go on doing so.
+bool is_being_freed(int32_t number) {
+  const Result<procfs::ProcDir> dir = procfs::ProcDir::open();
+  if (!dir) return false;
+  const Result<procfs::ProcTask> task = dir.value().task(Pid{number});
+  if (!task) return true;
+  const Result<procfs::TaskStat> stat = task.value().stat();
+  return !stat || stat.value().zombie();
+}
+
+// Lets others run; false when it has been too long.
+bool wait_for_number(int32_t number, uint64_t until) {
+  if (!is_being_freed(number) || monotonic_ns() > until) return false;
+  sched_yield();
+  return true;
+}
+
+Error number_in_use(Error error, int32_t number) {
+  return std::move(error).hint(is_being_freed(number)
+                                   ? fmt::format("its number {} belongs to a process that has "
+                                                 "ended, but that its parent has not reaped",
+                                                 number)
+                                   : fmt::format("its number {} is in use by another thread or "
+                                                 "process",
+                                                 number));
+}
+
+}  // namespace
+
 Result<void> Stage::spawn_leader() {
   int32_t set_tid = pid().value;
   sys::CloneArgs args;
@@ -142,12 +179,14 @@ Result<void> Stage::spawn_leader() {
   args.exit_signal = restore_->options.sibling ? 0 : SIGCHLD;
   args.set_tid = reinterpret_cast<uint64_t>(&set_tid);
   args.set_tid_size = 1;
-  const int64_t child = arch::spawn_puppet(args, area_->entry(), area_->slot_address(0));
+  const uint64_t until = monotonic_ns() + kPatience;
+  int64_t child = 0;
+  do {
+    child = arch::spawn_puppet(args, area_->entry(), area_->slot_address(0));
+  } while (child == -EEXIST && wait_for_number(set_tid, until));
   if (child < 0) {
     Error error = Error::os(static_cast<int>(-child), fmt::format("clone3(set_tid={})", set_tid));
-    if (child == -EEXIST)
-      return std::move(error).hint(
-          fmt::format("its number {} is in use by another process", set_tid));
+    if (child == -EEXIST) return number_in_use(std::move(error), set_tid);
     if (child == -EPERM)
       return std::move(error).hint("choosing a pid needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN");
     return error;
@@ -186,16 +225,9 @@ Result<void> Stage::empty_address_space() {
   return {};
 }
 
-Error Stage::thread_failed(const Batch& batch, const Outcome& outcome) const {
-  Error error = unexpected_answer(batch, outcome);
-  if (outcome.result(outcome.finished()) != -EEXIST) return error;
-  return std::move(error).hint(fmt::format("its number {} is in use by another thread or process",
-                                           image_->threads[outcome.finished() + 1].tid));
-}
-
-Result<void> Stage::spawn_threads() {
+Batch Stage::spawning(size_t first) const {
   Batch batch;
-  for (size_t i = 1; i < image_->threads.size(); ++i) {
+  for (size_t i = first; i < image_->threads.size(); ++i) {
     const Data tid = batch.put(image_->threads[i].tid.value);
     sys::CloneArgs args;
     args.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
@@ -205,10 +237,24 @@ Result<void> Stage::spawn_threads() {
     batch.spawn(clone, sizeof(args), static_cast<uint32_t>(i))
         .expect_exactly(image_->threads[i].tid.value);
   }
-  if (batch.empty()) return {};
-  const Outcome made = TRY(puppets_[0].run(batch));
-  if (!made.complete())
-    return thread_failed(batch, made).during(fmt::format("making the threads of {}", pid()));
+  return batch;
+}
+
+Result<void> Stage::spawn_threads() {
+  const uint64_t until = monotonic_ns() + kPatience;
+  for (size_t next = 1; next < image_->threads.size();) {
+    const Batch batch = spawning(next);
+    const Outcome made = TRY(puppets_[0].run(batch));
+    next += made.finished();
+    if (made.complete()) break;
+    Error error = unexpected_answer(batch, made);
+    if (made.result(made.finished()) == -EEXIST) {
+      const int32_t number = image_->threads[next].tid.value;
+      if (wait_for_number(number, until)) continue;
+      error = number_in_use(std::move(error), number);
+    }
+    return std::move(error).during(fmt::format("making the threads of {}", pid()));
+  }
   const uint64_t arena = (plan_->largest_thread_batch() + 15) & ~uint64_t{15};
   const unsigned options = trace_options(*image_);
   for (size_t i = 1; i < image_->threads.size(); ++i) {

@@ -38,7 +38,7 @@ class Stage {
   Result<void> spawn_leader();
   Result<void> empty_address_space();
   Result<void> spawn_threads();
-  Error thread_failed(const Batch& batch, const Outcome& outcome) const;
+  Batch spawning(size_t first) const;  // of the threads from this one on
   Result<void> perform_calls(const std::vector<Batch>& calls, Phase phase);
   Result<std::vector<Stopped>> stop_all();
   Result<void> unmap_area(const Stopped& leader);

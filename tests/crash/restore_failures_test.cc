@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <random>
+#include <thread>
 
 #include "image/store.h"
 #include "model/snapshot.h"
@@ -80,6 +81,19 @@ TEST_F(RestoreFailuresLive, pid_in_use) {
   EXPECT_THAT(refusal(images), HasSubstr(fmt::format("its number {} is in use", patient_.pid())));
   EXPECT_TRUE(patient_.is_unharmed());
   EXPECT_TRUE(patient_.is_alone());
+}
+
+// Dead, but its number is not free before its parent has reaped it; that may come while the restore waits for it.
+TEST_F(RestoreFailuresLive, number_of_a_zombie) {
+  ASSERT_TRUE(patient_.start("waits"));
+  const std::string images = patient_.files().new_images();
+  Result<ToolRun> dumped = live::dump(tool_under_test(), patient_.pid(), images, {}, soon());
+  ASSERT_TRUE(dumped && dumped->worked());
+  EXPECT_THAT(refusal(images), HasSubstr("its parent has not reaped"));
+  std::thread parent([this] { EXPECT_TRUE(patient_.is_buried()); });
+  EXPECT_TRUE(restore(tool_under_test(), images, {}, soon())->worked());
+  parent.join();
+  EXPECT_TRUE(patient_.was_restored());
 }
 
 TEST_F(RestoreFailuresLive, file_missing_or_changed) {
