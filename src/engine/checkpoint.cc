@@ -146,8 +146,11 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
     return tracer.check_interrupted();
   };
   const auto finish_tasks = [&]() -> Result<void> {
+    const uint64_t letting_go = now_us();
     TRY(let_go(std::move(frozen), options.final_state));
-    report.frozen_us = now_us() - frozen_at;
+    // A killed process does not wait for its memory to be given back.
+    const bool killed = options.final_state == FinalState::killed;
+    report.frozen_us = (killed ? letting_go : now_us()) - frozen_at;
     return {};
   };
   // What is left to write does not need the tasks; but a post-dump script does need them to be still.
