@@ -5,14 +5,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "image/magic.h"
 #include "stats.pb.h"
 #include "sys/file.h"
 
 namespace cryo {
 namespace {
-
-constexpr uint32_t kMagicService = 0x55105940;
-constexpr uint32_t kMagicStats = 0x57093306;
 
 uint32_t microseconds(uint64_t us) {
   return static_cast<uint32_t>(std::min<uint64_t>(us, std::numeric_limits<uint32_t>::max()));
@@ -22,14 +20,14 @@ void append_word(std::string& out, uint32_t word) {
   out.append(reinterpret_cast<const char*>(&word), sizeof word);
 }
 
-Result<void> write_entry(FdRef work, const char* name, const pb::stats_entry& entry) {
+Result<void> write_entry(FdRef work, ImageKind kind, const pb::stats_entry& entry) {
   const std::string payload = entry.SerializeAsString();
   std::string bytes;
   append_word(bytes, kMagicService);
-  append_word(bytes, kMagicStats);
+  append_word(bytes, format_of(kind).magic);
   append_word(bytes, static_cast<uint32_t>(payload.size()));
   bytes += payload;
-  Fd file = TRY(sys::openat(work, name, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+  Fd file = TRY(sys::openat(work, format_of(kind).pattern, O_WRONLY | O_CREAT | O_TRUNC, 0644));
   return sys::write_all(file, bytes);
 }
 
@@ -52,7 +50,7 @@ Result<void> write_stats(FdRef work, const DumpReport& report) {
   dump.set_shpages_scanned(report.shpages_scanned);
   dump.set_shpages_skipped_parent(report.shpages_skipped_parent);
   dump.set_shpages_written(report.shpages_written);
-  return write_entry(work, "stats-dump", entry);
+  return write_entry(work, ImageKind::stats_dump, entry);
 }
 
 Result<void> write_stats(FdRef work, const RestoreReport& report) {
@@ -63,7 +61,7 @@ Result<void> write_stats(FdRef work, const RestoreReport& report) {
   restore.set_pages_restored(report.pages_restored);
   restore.set_forking_time(microseconds(report.forking_us));
   restore.set_restore_time(microseconds(report.restore_us));
-  return write_entry(work, "stats-restore", entry);
+  return write_entry(work, ImageKind::stats_restore, entry);
 }
 
 std::string stats_text(const DumpReport& report) {
