@@ -1,5 +1,5 @@
 // Small settings of a thread that only the thread itself can read: parent-death signal, timer slack, machine-check
-// policy, time stamp counter, speculation controls, I/O flusher, personality, CPUID faulting, NUMA policy; and system
+// policy, time stamp counter, speculation controls, I/O flusher, personality, CPUID faulting; and system
 // call user dispatch, which only a tracer can.
 //
 // New threads inherit all but the first from their maker, so a restore sets what differs from the coordinator's own,
@@ -138,25 +138,10 @@ std::vector<Question> ask_attributes(Batch& batch) {
   return questions;
 }
 
-constexpr uint64_t kNodes = 1024;  // MAX_NUMNODES of every configuration
-
-void take_mempolicy(uint32_t mode, std::span<const std::byte> nodes, ThreadImage& image) {
-  if (mode == 0) return;  // MPOL_DEFAULT
-  pb::cryo_mempolicy_entry& entry = *image.extra.mutable_mempolicy();
-  entry.set_mode(mode);
-  for (size_t at = 0; at < nodes.size(); at += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, nodes.data() + at, 8);
-    entry.add_nodes(word);
-  }
-}
-
 Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   const std::vector<Question> questions = ask_attributes(batch);
-  const Data signal = batch.reserve(8), mode = batch.reserve(8), nodes = batch.reserve(kNodes / 8);
+  const Data signal = batch.reserve(8);
   batch.call(SYS_prctl, PR_GET_PDEATHSIG, signal, 0, 0, 0);
-  const uint32_t policy = batch.size();
-  batch.call(SYS_get_mempolicy, mode, nodes, kNodes, 0, 0).any_result();
   const uint32_t person = batch.size();
   batch.call(SYS_personality, kInvalid);
   ThreadImage* image = &thread.image();
@@ -169,8 +154,6 @@ Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
     attributes.set_personality(static_cast<uint64_t>(outcome.result(person)));
     if (const auto number = outcome.get<uint32_t>(signal); number != 0)
       image->core.mutable_thread_core()->set_pdeath_sig(number);
-    if (outcome.result(policy) == 0)
-      take_mempolicy(outcome.get<uint32_t>(mode), outcome.data(nodes, kNodes / 8), *image);
     return {};
   });
 }
@@ -248,18 +231,6 @@ void compile_attributes(TaskRestore& task, size_t index) {
   }
 }
 
-void compile_mempolicy(TaskRestore& task, size_t index) {
-  const ThreadImage& thread = task.image.threads[index];
-  if (!thread.extra.has_mempolicy()) return;
-  const pb::cryo_mempolicy_entry& policy = thread.extra.mempolicy();
-  std::array<uint64_t, kNodes / 64> nodes{};
-  for (int i = 0; i < std::min<int>(policy.nodes_size(), nodes.size()); ++i)
-    nodes[static_cast<size_t>(i)] = policy.nodes(i);
-  // The mask counts one bit less than its size says, since 2.6.
-  Batch& batch = task.plan.calls(Phase::thread, index);
-  batch.call(SYS_set_mempolicy, policy.mode(), batch.put(nodes), kNodes);
-}
-
 void compile_personality(TaskRestore& task, size_t index, uint32_t own) {
   const Attributes& attributes = task.image.threads[index].extra.attributes();
   const uint32_t wanted = attributes.has_personality()
@@ -289,7 +260,6 @@ Result<void> compile(TaskRestore& task) {
   const unsigned own_personality = TRY(sys::personality(kInvalid));
   for (size_t i = 0; i < task.image.threads.size(); ++i) {
     compile_attributes(task, i);
-    compile_mempolicy(task, i);
     compile_personality(task, i, own_personality);
     compile_parent_death_signal(task, i);
   }
