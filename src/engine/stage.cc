@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "arch/address_space.h"
 #include "arch/core_image.h"
 #include "arch/interrupted.h"
 #include "arch/spawn.h"
@@ -24,7 +25,6 @@
 namespace cryo {
 namespace {
 
-constexpr uint64_t kTop = 0x7ffffffff000;
 // Filters that the task gets stay out of force as long as we are there; only asked for when needed, because it takes
 // CAP_SYS_ADMIN.
 unsigned trace_options(const TaskImage& image) {
@@ -55,10 +55,11 @@ Result<std::vector<AddressRange>> taken_ranges(const TaskImage& image) {
   const procfs::ProcDir proc = TRY(procfs::ProcDir::open());
   const procfs::ProcTask self = TRY(proc.self());
   const std::vector<procfs::Vma> ours = TRY(self.maps());
+  const uint64_t top = arch::user_space_end();
   for (const procfs::Vma& vma : ours)
-    if (vma.end <= kTop) taken.push_back({vma.start, vma.end});
+    if (vma.end <= top) taken.push_back({vma.start, vma.end});
   for (const pb::vma_entry& vma : image.mm.vmas())
-    if (vma.end() <= kTop && vma.start() < vma.end()) taken.push_back({vma.start(), vma.end()});
+    if (vma.end() <= top && vma.start() < vma.end()) taken.push_back({vma.start(), vma.end()});
   std::ranges::sort(taken, {}, &AddressRange::start);
   std::vector<AddressRange> merged;
   for (const AddressRange& range : taken) {
@@ -220,7 +221,7 @@ Result<void> Stage::empty_address_space() {
     if (range.start > at) batch.call(SYS_munmap, at, range.start - at);
     at = range.end;
   }
-  batch.call(SYS_munmap, at, kTop - at);
+  batch.call(SYS_munmap, at, arch::user_space_end() - at);
   TRY_IN(puppets_[0].run_all(batch), "emptying the address space of {}", pid());
   return {};
 }

@@ -113,7 +113,7 @@ std::optional<uint64_t> call_by_sleep(Tid tid, const procfs::ProcTask& proc,
   if (where->starts_with("poll_")) return arch::number_of(arch::TimedWait::poll);
   if (where->starts_with("futex_")) return arch::number_of(arch::TimedWait::futex);
   // Of a sleep the kernel shows the caller only: do_nanosleep() counts as scheduler. Anything else is no wait at all.
-  if (*where != "do_syscall_64" && !where->starts_with("hrtimer_")) return std::nullopt;
+  if (!arch::makes_system_calls(*where) && !where->starts_with("hrtimer_")) return std::nullopt;
   return arch::number_of(registers.argument(0) < kMostClocks ? arch::TimedWait::clock_nanosleep
                                                              : arch::TimedWait::nanosleep);
 }

@@ -24,10 +24,12 @@ struct AreaLayout {
   uint64_t slot_stride = 16384;  // struct puppet_slot and a stack; signal handlers never run on it
   uint64_t arena = 512 * 1024;
 
-  uint64_t code_size() const { return 4096; }
+  uint64_t code_size() const { return sys::page_size(); }
   uint64_t slots_offset() const { return code_size() + 4096; }
   uint64_t arena_offset() const { return slots_offset() + slots * slot_stride; }
-  uint64_t size() const { return (arena_offset() + arena + 4095) & ~uint64_t{4095}; }
+  uint64_t size() const {
+    return (arena_offset() + arena + sys::page_size() - 1) & ~(sys::page_size() - 1);
+  }
 };
 
 class Area {

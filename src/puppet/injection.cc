@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "arch/address_space.h"
 #include "arch/thunk.h"
 #include "base/kill_point.h"
 #include "sys/file.h"
@@ -16,7 +17,6 @@
 namespace cryo {
 namespace {
 
-constexpr uint64_t kPage = 4096;
 // Below a mapping that may grow down, the kernel keeps a gap and refuses others in it.
 constexpr uint64_t kDistance = 2 << 20;
 constexpr uint64_t kLowest = 0x10000;
@@ -85,8 +85,8 @@ uint64_t find_hole(std::span<const AddressRange> mapped, uint64_t size) {
   for (size_t i = mapped.size(); i-- > 0;) {
     const uint64_t bottom = i == 0 ? kLowest : mapped[i - 1].end;
     top = mapped[i].start;
-    if (top > bottom && top - bottom >= size + 2 * kDistance && top < uint64_t{1} << 47)
-      return (top - kDistance - size) & ~(kPage - 1);
+    if (top > bottom && top - bottom >= size + 2 * kDistance && top < arch::user_space_end())
+      return (top - kDistance - size) & ~(sys::page_size() - 1);
   }
   return 0;
 }

@@ -6,17 +6,17 @@
 namespace cryo {
 namespace {
 
-constexpr uint64_t kPage = 4096;
+constexpr uint64_t kTail = 4096;  // as much of a mapping's end as is looked at
 // Zeros that may still belong to the last instruction or to a constant.
 constexpr uint64_t kDistance = 64;
 
 // Where the zero bytes at the end of a mapping start, with some distance; its end if there are none.
 Result<uint64_t> start_of_tail(const AddressRange& range, FdRef mem) {
-  std::array<std::byte, kPage> page;
-  TRY(sys::pread_all(mem, page.data(), page.size(), range.end - kPage));
-  size_t used = page.size();
-  while (used > 0 && page[used - 1] == std::byte{0}) --used;
-  return std::min(range.end, (range.end - kPage + used + kDistance + 15) & ~uint64_t{15});
+  std::array<std::byte, kTail> tail;
+  TRY(sys::pread_all(mem, tail.data(), tail.size(), range.end - kTail));
+  size_t used = tail.size();
+  while (used > 0 && tail[used - 1] == std::byte{0}) --used;
+  return std::min(range.end, (range.end - kTail + used + kDistance + 15) & ~uint64_t{15});
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ struct PageFill::Worker {
 
 void PageFill::add(const PageSource& source, bool fresh) {
   PageSource run = source;
-  uint64_t left = run.nr_pages * 4096;
+  uint64_t left = run.nr_pages * sys::page_size();
   while (left > 0) {
     Chunk* last = chunks_.empty() ? nullptr : &chunks_.back();
     const bool fits = last != nullptr && last->fresh == fresh && last->file == run.file &&
@@ -64,11 +64,11 @@ void PageFill::plan_reads(Batch& batch) const {
 }
 
 void PageFill::plan(std::shared_ptr<PageFill> fill, TaskRestore& task) {
-  task.restore.report.pages_restored += fill->size_ / 4096;
+  task.restore.report.pages_restored += fill->size_ / sys::page_size();
   fill->progress_ = task.restore.progress;
   if (fill->size_ < kWorthTwo) return fill->plan_reads(task.plan.calls(Phase::fill));
-  const std::string what =
-      fmt::format("fill {} pages in {} pieces", fill->size_ / 4096, fill->pieces_.size());
+  const std::string what = fmt::format("fill {} pages in {} pieces", fill->size_ / sys::page_size(),
+                                       fill->pieces_.size());
   task.plan.host(Phase::fill, what, [fill](TaskStage& stage) { return fill->perform(stage); });
 }
 

@@ -2,6 +2,7 @@
 // then final protections and advice. (The vDSO is vdso.cc's.)
 #include <sys/syscall.h>
 
+#include "arch/address_space.h"
 #include "image/pagemap.h"
 #include "kinds/all.h"
 #include "kinds/mm/fill.h"
@@ -9,26 +10,27 @@
 #include "kinds/mm/vdso.h"
 #include "kinds/mm/vma_status.h"
 #include "sys/file.h"
+#include "sys/memory.h"
 
 namespace cryo {
 namespace {
-
-constexpr uint64_t kPage = 4096;
-constexpr uint64_t kTop = uint64_t{1} << 47;
 
 bool is_ours(const pb::vma_entry& vma) {
   return (vma.status() & (kVmaVsyscall | kVmaVvar | kVmaVdso | kVmaGuard)) == 0;
 }
 
+// Guard regions lie inside of mappings, and [vsyscall] is the kernel's.
 Result<void> check_order(const pb::mm_entry& mm) {
+  const uint64_t page = sys::page_size(), top = arch::user_space_end();
   uint64_t end = 0;
   for (const pb::vma_entry& vma : mm.vmas()) {
-    if ((vma.status() & (kVmaVsyscall | kVmaGuard)) != 0) continue;
-    const bool aligned = vma.start() % kPage == 0 && vma.end() % kPage == 0;
-    if (!aligned || vma.start() < end || vma.start() >= vma.end() || vma.end() > kTop)
+    if ((vma.status() & kVmaVsyscall) != 0) continue;
+    const bool guard = (vma.status() & kVmaGuard) != 0;
+    const bool aligned = vma.start() % page == 0 && vma.end() % page == 0;
+    if (!aligned || vma.start() >= vma.end() || vma.end() > top || (!guard && vma.start() < end))
       return Error::bad_image(
           fmt::format("mm: the mapping {:x}-{:x} is misplaced", vma.start(), vma.end()));
-    end = vma.end();
+    if (!guard) end = vma.end();
   }
   return {};
 }
@@ -56,7 +58,7 @@ Result<void> match_pages(std::vector<MappingOrder>& all, const PageSources& page
   size_t at = 0;
   for (const PageSource& run : pages.runs) {
     uint64_t from = run.vaddr;
-    const uint64_t to = run.vaddr + run.nr_pages * kPage;
+    const uint64_t to = run.vaddr + run.nr_pages * sys::page_size();
     while (from < to) {
       while (at < all.size() && all[at].vma->end() <= from) ++at;
       if (at == all.size() || from < all[at].vma->start() ||
@@ -84,32 +86,28 @@ bool is_fresh(const pb::vma_entry& vma, bool huge) {
 }
 
 // Which pages are to be written how. match_pages() has seen that every page lies in a mapping.
-Result<void> collect(PageFill& fill, const TaskImage& image, const PageSources& pages) {
-  const pb::mm_entry& mm = image.mm;
-  const auto& ranges = image.extra.mm().huge();
+Result<void> collect(PageFill& fill, const std::vector<MappingOrder>& mappings,
+                     const PageSources& pages) {
   const bool huge = always_huge();
   const pb::vma_entry* vma = nullptr;
   bool fresh = false;
-  int at = 0;
+  size_t at = 0;
   for (PageSource run : pages.runs) {
     if (run.file == PageSource::kNowhere)
       return Error::unsupported(fmt::format("the pages at {:x} are with a page server", run.vaddr));
     while (run.nr_pages > 0) {
-      while (mm.vmas(at).end() <= run.vaddr) ++at;
-      if (vma != &mm.vmas(at)) {
-        vma = &mm.vmas(at);
+      while (mappings[at].vma->end() <= run.vaddr) ++at;
+      if (vma != mappings[at].vma) {
+        vma = mappings[at].vma;
         // Where there were huge pages, the mapping asks for them while it is filled (mapping.cc).
-        const bool was_huge = std::ranges::any_of(ranges, [&](const pb::cryo_memory_range& range) {
-          return range.start() < vma->end() && vma->start() < range.end();
-        });
-        fresh = is_fresh(*vma, huge) && !was_huge;
+        fresh = is_fresh(*vma, huge) && mappings[at].huge.empty();
         if (fresh) fill.expect_fresh(vma->start(), vma->end());
       }
       PageSource part = run;
-      part.nr_pages = std::min(run.nr_pages, (vma->end() - run.vaddr) / kPage);
+      part.nr_pages = std::min(run.nr_pages, (vma->end() - run.vaddr) / sys::page_size());
       fill.add(part, fresh);
-      run.vaddr += part.nr_pages * kPage;
-      run.offset += part.nr_pages * kPage;
+      run.vaddr += part.nr_pages * sys::page_size();
+      run.offset += part.nr_pages * sys::page_size();
       run.nr_pages -= part.nr_pages;
     }
   }
@@ -135,7 +133,7 @@ Result<void> compile(TaskRestore& task) {
         task.restore.files.add("pages", [shared]() -> Result<Fd> { return std::move(*shared); }));
   }
   std::shared_ptr<PageFill> fill = std::make_shared<PageFill>(std::move(fds));
-  TRY(collect(*fill, task.image, pages));
+  TRY(collect(*fill, mappings, pages));
   PageFill::plan(std::move(fill), task);
   return {};
 }

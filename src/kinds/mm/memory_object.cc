@@ -16,7 +16,6 @@
 namespace cryo {
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr size_t kChunk = 1 << 20;
 constexpr std::string_view kDeleted = " (deleted)";
 constexpr std::string_view kMemfd = "/memfd:";
@@ -53,9 +52,13 @@ struct Dumped {
   std::set<uint32_t> contents;
 };
 
-bool is_zero(const std::byte* page) {
+uint64_t whole_pages(uint64_t size) {
+  return (size + sys::page_size() - 1) & ~(sys::page_size() - 1);
+}
+
+bool is_zero(const std::byte* page, size_t size) {
   const auto* words = reinterpret_cast<const uint64_t*>(page);
-  for (size_t i = 0; i < kPage / 8; ++i)
+  for (size_t i = 0; i < size / 8; ++i)
     if (words[i] != 0) return false;
   return true;
 }
@@ -69,7 +72,7 @@ class Content {
   Result<void> copy(uint64_t from, uint64_t to) {
     for (uint64_t at = from; at < to; at += buffer_.size()) {
       const size_t wanted = std::min<uint64_t>(to - at, buffer_.size());
-      const size_t rounded = (wanted + kPage - 1) & ~(kPage - 1);
+      const size_t rounded = whole_pages(wanted);
       TRY(sys::pread_all(object_, buffer_.data(), wanted, at));
       std::fill(buffer_.begin() + static_cast<ptrdiff_t>(wanted),
                 buffer_.begin() + static_cast<ptrdiff_t>(rounded), std::byte{0});
@@ -81,15 +84,16 @@ class Content {
 
  private:
   Result<void> keep(uint64_t at, size_t size) {
-    size_t page = 0;
-    while (page < size) {
-      while (page < size && is_zero(buffer_.data() + page)) page += kPage;
-      const size_t first = page;
-      while (page < size && !is_zero(buffer_.data() + page)) page += kPage;
-      if (first == page) continue;
-      writer_->add({at + first, (page - first) / kPage, kPresent});
-      pages_ += (page - first) / kPage;
-      TRY(sys::write_all(out_, buffer_.data() + first, page - first));
+    const size_t page = sys::page_size();
+    size_t next = 0;
+    while (next < size) {
+      while (next < size && is_zero(buffer_.data() + next, page)) next += page;
+      const size_t first = next;
+      while (next < size && !is_zero(buffer_.data() + next, page)) next += page;
+      if (first == next) continue;
+      writer_->add({at + first, (next - first) / page, kPresent});
+      pages_ += (next - first) / page;
+      TRY(sys::write_all(out_, buffer_.data() + first, next - first));
     }
     return {};
   }
@@ -110,7 +114,7 @@ Result<void> capture_content(Capture& capture, FdRef object, uint64_t size, uint
     if (!data || *data >= size) break;
     const std::optional<uint64_t> hole = TRY(sys::seek_hole(object, *data));
     const uint64_t end = std::min(hole.value_or(size), size);
-    TRY(content.copy(*data & ~(kPage - 1), end));
+    TRY(content.copy(*data & ~(sys::page_size() - 1), end));
     at = end;
   }
   capture.report.pages_written += content.pages();
@@ -130,8 +134,8 @@ Result<void> fill(const ImageReader& images, uint64_t number, const sys::Mapping
       TRY(resolve_pages(images, {ImageKind::pagemap_shmem, number}));
   if (!pages) return {};
   for (const PageSource& run : pages->runs) {
-    const uint64_t size = run.nr_pages * kPage;
-    const uint64_t room = (memory.size() + kPage - 1) & ~(kPage - 1);
+    const uint64_t size = run.nr_pages * sys::page_size();
+    const uint64_t room = whole_pages(memory.size());
     if (run.file == PageSource::kNowhere || run.vaddr > room || size > room - run.vaddr)
       return Error::bad_image(fmt::format(
           "pagemap-shmem-{}: pages at {:#x} are outside of the object", number, run.vaddr));
@@ -182,7 +186,8 @@ Result<Fd> make_memfd(const ImageReader& images, const pb::memfd_inode_entry& in
 
 Result<Fd> make_object(const ImageReader& images, const pb::memfd_inode_entry& inode) {
   const bool anonymous = inode.name() == kAnonymous || inode.name() == kAnonymousHuge;
-  if (!anonymous || inode.seals() != F_SEAL_SEAL || inode.size() == 0 || inode.size() % kPage != 0)
+  if (!anonymous || inode.seals() != F_SEAL_SEAL || inode.size() == 0 ||
+      inode.size() % sys::page_size() != 0)
     return make_memfd(images, inode);
   Result<Fd> made = make_anonymous(images, inode.shmid(), inode.size(), inode.hugetlb_flag());
   if (!made) return make_memfd(images, inode);

@@ -8,6 +8,7 @@
 
 #include "kinds/all.h"
 #include "kinds/mm/vma_status.h"
+#include "sys/memory.h"
 #include "sys/pagemap.h"
 
 namespace cryo {
@@ -99,7 +100,7 @@ sys::PageFilter touched_pages(FdRef pagemap) {
   sys::PageFilter filter{
       .inverted = kNot, .all_of = kNot, .any_of = PAGE_IS_PRESENT | PAGE_IS_SWAPPED};
   sys::PmScanArg probe;
-  probe.end = 4096;
+  probe.end = sys::page_size();
   probe.category_anyof_mask = PAGE_IS_GUARD;
   if (!sys::pagemap_scan(pagemap, probe)) return filter;
   filter.inverted |= PAGE_IS_GUARD;

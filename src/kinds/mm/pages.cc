@@ -5,12 +5,12 @@
 #include "kinds/mm/page_copier.h"
 #include "kinds/mm/page_marks.h"
 #include "kinds/mm/vma_status.h"
+#include "sys/memory.h"
 #include "sys/pagemap.h"
 
 namespace cryo {
 namespace {
 
-constexpr uint64_t kPage = 4096;
 // One walk of the page tables goes over mappings that are not ours to dump, if they are not larger than this.
 constexpr uint64_t kWorthSkipping = 1 << 20;
 
@@ -61,12 +61,13 @@ class Collector {
   }
   void pass(const pb::vma_entry& vma) {
     if ((vma.status() & kVmaVdso) != 0) take(vma, vma.start(), vma.end());
-    if (has_pages(vma)) task_->capture.report.pages_scanned += (vma.end() - vma.start()) / kPage;
+    if (has_pages(vma))
+      task_->capture.report.pages_scanned += (vma.end() - vma.start()) / sys::page_size();
     ++next_;
   }
   void take(const pb::vma_entry& vma, uint64_t from, uint64_t to) {
-    writer_->add({from, (to - from) / kPage, flags_of(vma)});
-    task_->capture.report.pages_written += (to - from) / kPage;
+    writer_->add({from, (to - from) / sys::page_size(), flags_of(vma)});
+    task_->capture.report.pages_written += (to - from) / sys::page_size();
     copier_->add(from, to - from, access_of(vma));
   }
 

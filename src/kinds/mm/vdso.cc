@@ -21,7 +21,6 @@
 namespace cryo {
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kLargest = 1 << 20;
 
 struct Places {
@@ -133,14 +132,14 @@ Result<void> take_vdso_pages(TaskRestore& task, PageSources& pages) {
     return Error::bad_image(fmt::format("mm: a vDSO of {} bytes", image.vdso_size));
   const uint64_t end = image.vdso + image.vdso_size;
   const auto behind = [](const PageSource& run, uint64_t address) {
-    return run.vaddr + run.nr_pages * kPage <= address;
+    return run.vaddr + run.nr_pages * sys::page_size() <= address;
   };
   const auto first = std::lower_bound(pages.runs.begin(), pages.runs.end(), image.vdso, behind);
   auto last = first;
   std::vector<std::byte> content(image.vdso_size);
   uint64_t found = 0;
   for (; last != pages.runs.end() && last->vaddr < end; ++last) {
-    const uint64_t size = last->nr_pages * kPage;
+    const uint64_t size = last->nr_pages * sys::page_size();
     if (last->vaddr < image.vdso || size > end - last->vaddr || last->file == PageSource::kNowhere)
       return Error::bad_image("pagemap: a run that is partly in the vDSO");
     TRY(sys::pread_all(pages.files[last->file], content.data() + (last->vaddr - image.vdso), size,

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "arch/thread_switches.h"
 #include "kinds/all.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -21,12 +22,6 @@ namespace {
 using Attributes = pb::cryo_thread_attributes_entry;
 using Words = std::array<uint64_t, 3>;  // system call number and first arguments
 
-#ifdef SYS_arch_prctl
-constexpr long kArchPrctl = SYS_arch_prctl;
-#else
-constexpr long kArchPrctl = -1;
-#endif
-constexpr uint64_t kGetCpuid = 0x1011, kSetCpuid = 0x1012;  // ARCH_GET_CPUID, ARCH_SET_CPUID
 constexpr uint64_t kSpeculation =
     PR_SPEC_ENABLE | PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC;
 constexpr uint32_t kInvalid = 0xffffffff;
@@ -95,7 +90,13 @@ const Attribute kAttributes[] = {
      {PR_GET_IO_FLUSHER},
      {PR_SET_IO_FLUSHER},
      FIELD(io_flusher)},
-    {"CPUID", kArchPrctl, Answers::with_value, 1, {kGetCpuid}, {kSetCpuid}, FIELD(cpuid)},
+    {"CPUID",
+     arch::cpuid_switch().nr,
+     Answers::with_value,
+     1,
+     {arch::cpuid_switch().get},
+     {arch::cpuid_switch().set},
+     FIELD(cpuid)},
 };
 
 #undef FIELD
