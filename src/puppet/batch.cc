@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
+
 #include "puppet/syscall_names.h"
 
 namespace cryo {
@@ -48,7 +50,7 @@ Batch& Batch::spawn(Data clone_args, uint64_t size, uint32_t slot) {
 
 Data Batch::put(std::span<const std::byte> bytes) {
   const Data at = reserve(bytes.size());
-  std::memcpy(data_.data() + at.offset, bytes.data(), bytes.size());
+  std::ranges::copy(bytes, data_.begin() + static_cast<ptrdiff_t>(at.offset));
   return at;
 }
 

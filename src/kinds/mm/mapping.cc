@@ -23,6 +23,8 @@ constexpr uint64_t kAdvice = 1ULL << MADV_SEQUENTIAL | 1ULL << MADV_RANDOM | 1UL
                              1ULL << MADV_HUGEPAGE | 1ULL << MADV_NOHUGEPAGE |
                              1ULL << MADV_WIPEONFORK;
 
+constexpr int kMostNodeWords = 1024 / 64;  // as many nodes as any kernel is built for
+
 std::string place_of(const pb::vma_entry& vma) {
   return fmt::format("the mapping {:x}-{:x}", vma.start(), vma.end());
 }
@@ -58,7 +60,11 @@ uint32_t flags_of(const pb::vma_entry& vma, bool anonymous) {
   return flags | MAP_FIXED_NOREPLACE;
 }
 
-void set_policy(Batch& batch, const pb::vma_entry& vma, const pb::cryo_memory_policy& policy) {
+Result<void> set_policy(Batch& batch, const pb::vma_entry& vma,
+                        const pb::cryo_memory_policy& policy) {
+  if (policy.node_mask_size() > kMostNodeWords)
+    return Error::bad_image(fmt::format("cryo: {} has {} words of memory nodes", place_of(vma),
+                                        policy.node_mask_size()));
   const Data mask = batch.put(std::as_bytes(
       std::span(policy.node_mask().data(), static_cast<size_t>(policy.node_mask_size()))));
   const int bits = policy.node_mask_size() * 64;
@@ -66,6 +72,7 @@ void set_policy(Batch& batch, const pb::vma_entry& vma, const pb::cryo_memory_po
     batch.call(SYS_mbind, vma.start(), vma.end() - vma.start(), policy.mode(), 0, 0, 0);
   else
     batch.call(SYS_mbind, vma.start(), vma.end() - vma.start(), policy.mode(), mask, bits + 1, 0);
+  return {};
 }
 
 // Pages that come in on first touch are huge where the advice says so, and the advice must be one that the
@@ -137,7 +144,7 @@ Result<void> plan_mapping(TaskRestore& task, const MappingOrder& order,
             vma.pgoff())
       .expect_exactly(static_cast<int64_t>(vma.start()));
   if (order.extra != nullptr && order.extra->has_policy())
-    set_policy(batch, vma, order.extra->policy());
+    TRY(set_policy(batch, vma, order.extra->policy()));
   advise_huge(batch, order);
   finish(task, order, prot);
   return {};

@@ -136,6 +136,9 @@ Result<void> compile(TaskRestore& task) {
     const pb::cryo_thread_entry& extra = task.image.threads[i].extra;
     if (!extra.has_memory_policy()) continue;
     const auto& words = extra.memory_policy().node_mask();
+    if (words.size() > static_cast<int>(kNodeWords))
+      return Error::bad_image(fmt::format("cryo: thread {} has {} words of memory nodes",
+                                          task.image.threads[i].tid, words.size()));
     Batch& batch = task.plan.calls(Phase::thread, i);
     const Data mask =
         batch.put(std::as_bytes(std::span(words.data(), static_cast<size_t>(words.size()))));

@@ -34,10 +34,24 @@ uint64_t end_of(std::span<const std::byte> image) {
                             image.size());
 }
 
-std::string string_at(std::span<const std::byte> image, uint64_t at) {
+// A name; only its beginning if it is longer than any function's.
+std::string name_at(std::span<const std::byte> image, uint64_t at) {
+  constexpr size_t kLongest = 64;
   std::string text;
-  for (; at < image.size() && image[at] != std::byte{0}; ++at) text += static_cast<char>(image[at]);
+  for (; at < image.size() && image[at] != std::byte{0} && text.size() < kLongest; ++at)
+    text += static_cast<char>(image[at]);
   return text;
+}
+
+// There is one; an image that claims to have thousands is not worth reading.
+std::optional<Elf64_Shdr> dynamic_symbols(std::span<const std::byte> image,
+                                          const Elf64_Ehdr& header) {
+  for (unsigned i = 0; i < header.e_shnum; ++i) {
+    const std::optional<Elf64_Shdr> section =
+        read_at<Elf64_Shdr>(image, header.e_shoff + uint64_t{i} * sizeof(Elf64_Shdr));
+    if (section && section->sh_type == SHT_DYNSYM) return section;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -46,25 +60,22 @@ std::map<std::string, VdsoFunction> vdso_functions(std::span<const std::byte> im
   std::map<std::string, VdsoFunction> functions;
   const std::optional<Elf64_Ehdr> header = header_of(image);
   if (!header) return functions;
+  const std::optional<Elf64_Shdr> section = dynamic_symbols(image, *header);
+  if (!section) return functions;
+  const std::optional<Elf64_Shdr> strings =
+      read_at<Elf64_Shdr>(image, header->e_shoff + uint64_t{section->sh_link} * sizeof(Elf64_Shdr));
+  if (!strings) return functions;
   std::vector<uint64_t> starts;
-  for (unsigned i = 0; i < header->e_shnum; ++i) {
-    const std::optional<Elf64_Shdr> section =
-        read_at<Elf64_Shdr>(image, header->e_shoff + uint64_t{i} * sizeof(Elf64_Shdr));
-    if (!section || section->sh_type != SHT_DYNSYM) continue;
-    const std::optional<Elf64_Shdr> strings = read_at<Elf64_Shdr>(
-        image, header->e_shoff + uint64_t{section->sh_link} * sizeof(Elf64_Shdr));
-    if (!strings) continue;
-    const uint64_t count = std::min<uint64_t>(section->sh_size, image.size()) / sizeof(Elf64_Sym);
-    for (uint64_t n = 0; n < count; ++n) {
-      const std::optional<Elf64_Sym> symbol =
-          read_at<Elf64_Sym>(image, section->sh_offset + n * sizeof(Elf64_Sym));
-      if (!symbol || symbol->st_shndx == SHN_UNDEF || ELF64_ST_TYPE(symbol->st_info) != STT_FUNC ||
-          symbol->st_value >= image.size())
-        continue;
-      functions.emplace(string_at(image, strings->sh_offset + symbol->st_name),
-                        VdsoFunction{symbol->st_value, symbol->st_size});
-      starts.push_back(symbol->st_value);
-    }
+  const uint64_t count = std::min<uint64_t>(section->sh_size, image.size()) / sizeof(Elf64_Sym);
+  for (uint64_t n = 0; n < count; ++n) {
+    const std::optional<Elf64_Sym> symbol =
+        read_at<Elf64_Sym>(image, section->sh_offset + n * sizeof(Elf64_Sym));
+    if (!symbol || symbol->st_shndx == SHN_UNDEF || ELF64_ST_TYPE(symbol->st_info) != STT_FUNC ||
+        symbol->st_value >= image.size())
+      continue;
+    functions.emplace(name_at(image, strings->sh_offset + symbol->st_name),
+                      VdsoFunction{symbol->st_value, symbol->st_size});
+    starts.push_back(symbol->st_value);
   }
   std::ranges::sort(starts);
   for (auto& [name, function] : functions) {

@@ -33,6 +33,9 @@ namespace {
 constexpr int kWayOut[] = {SYS_munmap, SYS_rt_sigprocmask, SYS_futex,        SYS_futex_waitv,
                            SYS_close,  SYS_rt_sigpending,  SYS_rt_sigaction, SYS_sched_yield};
 
+// Of all filters of one thread (kernel: MAX_INSNS_PER_PATH in kernel/seccomp.c).
+constexpr size_t kMostInstructions = (1 << 18) / sizeof(sock_filter);
+
 using Program = std::vector<sock_filter>;
 
 struct Filter {
@@ -159,8 +162,7 @@ Result<void> capture(TaskCapture& task) {
   }
   for (Filter& filter : chains[0]) filter.flags |= SECCOMP_FILTER_FLAG_TSYNC;
   write_chain(threads[0], chains[0]);
-  for (size_t i = 1; i < threads.size(); ++i)
-    threads[i].core().set_seccomp_mode(pb::disabled);
+  for (size_t i = 1; i < threads.size(); ++i) threads[i].core().set_seccomp_mode(pb::disabled);
   return {};
 }
 
@@ -181,15 +183,20 @@ Result<Mode> decode(const TaskRestore& task, const ThreadImage& thread) {
   if (mode.mode != SECCOMP_MODE_FILTER) return mode;
   const pb::seccomp_entry& all = task.restore.snapshot.seccomp;
   uint32_t index = core.has_seccomp_mode() ? core.seccomp_filter() : tc.old_seccomp_filter();
+  size_t instructions = 0;
   for (;;) {
-    if (index >= static_cast<uint32_t>(all.seccomp_filters_size()) ||
-        mode.filters.size() > static_cast<size_t>(all.seccomp_filters_size()))
+    if (index >= static_cast<uint32_t>(all.seccomp_filters_size()))
       return Error::bad_image(
           fmt::format("seccomp: no filter {}, which thread {} has", index, thread.tid));
     const pb::seccomp_filter& filter = all.seccomp_filters(static_cast<int>(index));
     const size_t size = filter.filter().size();
     if (size == 0 || size % sizeof(sock_filter) != 0 || size / sizeof(sock_filter) > BPF_MAXINSNS)
       return Error::bad_image(fmt::format("seccomp: filter {} of {} bytes", index, size));
+    instructions += size / sizeof(sock_filter);
+    if (instructions > kMostInstructions)
+      return Error::bad_image(
+          fmt::format("seccomp: the filters of thread {} have more than {} instructions",
+                      thread.tid, kMostInstructions));
     mode.filters.push_back(&filter);
     if (!filter.has_prev()) return mode;
     index = filter.prev();
