@@ -18,10 +18,8 @@ add_library(cryo_proto STATIC ${proto_sources})
 # Most of the time goes into protobuf's headers: a dozen files at once takes half of it.
 set_target_properties(cryo_proto PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
 # Generated code is a few accessors and loops over fields: more than -O1 is time spent for nothing.
+# Not sanitized either: it is not ours, and its library is not, too.
 target_compile_options(cryo_proto PRIVATE -w -fno-exceptions -O1 -g0)
-if(CRYO_ASAN OR CRYO_FUZZ)
-  target_compile_options(cryo_proto PRIVATE -fsanitize=address,undefined)
-endif()
 target_include_directories(cryo_proto SYSTEM PUBLIC ${proto_out})
 find_library(PROTOBUF_LITE NAMES libprotobuf-lite.a REQUIRED)
 target_link_libraries(cryo_proto PUBLIC ${PROTOBUF_LITE})
