@@ -28,6 +28,7 @@ Result<void> Target::start(const SpawnOptions& options) {
 
 Result<void> Target::dump_and_kill(const Tool& tool, const std::string& images,
                                    const Words& options, Deadline deadline) {
+  was_stopped_ = is_stopped();
   TRY(must_work(dump(tool, pid_, images, options, deadline)));
   return bury(deadline);
 }
@@ -35,6 +36,7 @@ Result<void> Target::dump_and_kill(const Tool& tool, const std::string& images,
 Result<void> Target::dump_and_leave(const Tool& tool, const std::string& images, Words options,
                                     Deadline deadline) {
   options.emplace_back("--leave-running");
+  was_stopped_ = is_stopped();
   TRY(must_work(dump(tool, pid_, images, options, deadline)));
   return check_undisturbed();
 }
@@ -61,11 +63,14 @@ Result<void> Target::restore(const Tool& tool, const std::string& images, const 
   return check_undisturbed();
 }
 
+bool Target::is_stopped() const {
+  return read_text(fmt::format("/proc/{}/status", pid_)).find("State:\tT ") != std::string::npos;
+}
+
 Result<void> Target::check_undisturbed() const {
+  if (is_stopped() && !was_stopped_) return unexpected("the process is stopped");
   for (const std::string& line : split_lines(read_text(fmt::format("/proc/{}/status", pid_)))) {
-    if (line.starts_with("State:\tT") || line.starts_with("State:\tt")) {
-      return unexpected("the process is stopped: " + line);
-    }
+    if (line.starts_with("State:\tt")) return unexpected("the process is stopped: " + line);
     if (line.starts_with("TracerPid:") && line != "TracerPid:\t0") {
       return unexpected("the process is still traced: " + line);
     }

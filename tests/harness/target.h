@@ -28,7 +28,8 @@ class Target {
   Result<void> kill(Deadline deadline);
   Result<void> restore(const Tool& tool, const std::string& images, const Words& options,
                        Deadline deadline);
-  // Neither stopped nor traced.
+  bool is_stopped() const;
+  // Not traced, and stopped only if it was so before the dump.
   Result<void> check_undisturbed() const;
   // Kills and reaps what is left of its session; returns how many processes that were.
   int clean_up();
@@ -38,6 +39,7 @@ class Target {
 
   Process process_;
   pid_t pid_ = -1;
+  bool was_stopped_ = false;
 };
 
 }  // namespace cryo::live
