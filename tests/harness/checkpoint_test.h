@@ -16,8 +16,8 @@
 //   CHECKPOINT_TEST(Ghost, keeps_linked_file, dump_options({"--link-remap"}),
 //                   except({"twice"}, "the remapped link of the first dump is in the way"))
 //
-// The victim's picture in /proc (proc_picture.h) is compared before and after, in the variants
-// where only cryo is at work: see proc_differs().
+// The victim's picture in /proc (proc_picture.h) is compared before
+// and after: see proc_differs().
 #pragma once
 
 #include <gtest/gtest.h>

@@ -50,11 +50,10 @@ Result<Outcome> LiveRun::run() {
   return last_words();
 }
 
-// Taken when the victim sleeps in checkpoint() again. CRIU loses some of what it shows, and so do
-// its images, hence only where cryo is alone at work.
+// Taken when the victim sleeps in checkpoint() again.
 Result<std::optional<ProcPicture>> LiveRun::picture() const {
   std::optional<ProcPicture> none;
-  if (variant_.steps.empty() || !variant_.by_cryo_alone()) return none;
+  if (variant_.steps.empty()) return none;
   const std::string path =
       fmt::format("/proc/{}/task/{}/syscall", target_.pid(), (*shared_)->checkpointer.load());
   // A wait with a time limit that a stop has interrupted goes on as restart_syscall.
@@ -71,7 +70,8 @@ Result<std::optional<ProcPicture>> LiveRun::picture() const {
 }
 
 void LiveRun::compare(const ProcPicture& before, const ProcPicture& after) {
-  const std::vector<ProcDifference> found = differences(before, after, traits_.proc_differences);
+  std::vector<ProcDifference> found = differences(before, after, traits_.proc_differences);
+  if (!variant_.by_cryo_alone()) std::erase_if(found, is_lost_by_peer);
   if (!found.empty() && proc_differences_.empty()) proc_differences_ = to_string(found);
 }
 

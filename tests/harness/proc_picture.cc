@@ -388,6 +388,20 @@ std::vector<ProcDifference> differences(const ProcPicture& before, const ProcPic
   return result;
 }
 
+bool is_lost_by_peer(const ProcDifference& difference) {
+  const auto without = [](std::string text, std::string_view part) {
+    const size_t at = part.empty() ? std::string::npos : text.find(part);
+    return at == std::string::npos ? text : text.erase(at, part.size());
+  };
+  return std::any_of(lost_by_peer().begin(), lost_by_peer().end(), [&](const LostByPeer& lost) {
+    if (!difference.key.starts_with(lost.beginning) || !difference.key.ends_with(lost.end))
+      return false;
+    return (lost.only_before.empty() && lost.only_after.empty()) ||
+           without(difference.before, lost.only_before) ==
+               without(difference.after, lost.only_after);
+  });
+}
+
 std::string to_string(const std::vector<ProcDifference>& differences) {
   std::string text;
   for (const ProcDifference& one : differences) {

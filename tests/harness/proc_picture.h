@@ -37,6 +37,9 @@ std::vector<ProcDifference> differences(const ProcPicture& before, const ProcPic
                                         const std::vector<std::string>& ignored = {});
 std::string to_string(const std::vector<ProcDifference>& differences);
 
+// Whether CRIU makes this difference, and not we: by name and reason in proc_picture_tables.cc.
+bool is_lost_by_peer(const ProcDifference& difference);
+
 // Whether a file of /proc/PID or /proc/PID/task/TID is known here, as compared or as left out. A
 // test looks whether the kernel has new ones.
 bool knows_proc_file(const std::string& name);

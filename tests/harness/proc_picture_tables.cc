@@ -187,6 +187,23 @@ const std::vector<std::string_view>& stat_fields() {
   return names;
 }
 
+const std::vector<LostByPeer>& lost_by_peer() {
+  static const std::vector<LostByPeer> lost = {
+      {"coredump_filter", "", "", "", "no field"},
+      {"task/", "/ioprio", "", "", "no field"},
+      {"task/", "/timerslack_ns", "", "", "no field"},
+      {"task/", "/status/Cpus_allowed", "", "", "no field"},
+      {"task/", "/status/Cpus_allowed_list", "", "", "no field"},
+      {"task/", "/personality", "", "", "never set, and wrong in its images"},
+      {"task/", "/status/HugetlbPages", "", "", "resident pages"},
+      {"smaps/", "/VmFlags", " lf", "", "no field"},
+      {"smaps/", "/VmFlags", "", " ac", "its parasite has written to a page of code"},
+      {"smaps/", "", "", "/memfd:", "shared anonymous memory becomes a memfd"},
+      {"fdinfo/", "/flags", "03", "01", "directories are opened without O_DIRECTORY"},
+  };
+  return lost;
+}
+
 bool is_left_out(std::string_view source, std::string_view field) {
   const std::vector<std::string_view>& kept = only_fields_kept(source);
   if (!kept.empty()) return std::find(kept.begin(), kept.end(), field) == kept.end();

@@ -35,6 +35,16 @@ struct LeftOut {
   std::string_view reason;
 };
 
+// A difference that is the peer's: of the key's beginning and end, and the values are equal but for these parts. If
+// neither has one, all of the value is lost.
+struct LostByPeer {
+  std::string_view beginning;
+  std::string_view end;
+  std::string_view only_before;
+  std::string_view only_after;
+  std::string_view reason;
+};
+
 const std::vector<ProcSource>& proc_sources();
 // Files and directories below /proc/PID and /proc/PID/task/TID.
 const std::vector<LeftOut>& files_left_out();
@@ -46,5 +56,6 @@ const std::vector<std::string_view>& only_fields_kept(std::string_view source);
 const std::vector<std::string_view>& stat_fields();
 
 bool is_left_out(std::string_view source, std::string_view field);
+const std::vector<LostByPeer>& lost_by_peer();
 
 }  // namespace cryo::live

@@ -104,5 +104,12 @@ TEST(ProcPicture, DifferencesOfThreadsAreToldOnce) {
   EXPECT_THAT(differences(before, after, {"task/*/comm", "task/8/cwd"}), testing::IsEmpty());
 }
 
+TEST(ProcPicture, LosesToThePeerOnlyWhatIsNamed) {
+  EXPECT_TRUE(is_lost_by_peer({"task/7/timerslack_ns", "60000", "50000"}));
+  EXPECT_TRUE(is_lost_by_peer({"smaps/1000-2000/VmFlags", "rd mr lo lf", "rd mr lo"}));
+  EXPECT_FALSE(is_lost_by_peer({"smaps/1000-2000/VmFlags", "rd mr lo lf", "rd mr"}));
+  EXPECT_FALSE(is_lost_by_peer({"task/7/status/Umask", "0022", "0077"}));
+}
+
 }  // namespace
 }  // namespace cryo::live
