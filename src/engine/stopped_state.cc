@@ -1,6 +1,5 @@
 #include "engine/stopped_state.h"
 
-#include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
 
@@ -8,6 +7,7 @@
 #include <cerrno>
 #include <charconv>
 #include <ctime>
+#include <iterator>
 #include <set>
 
 #include "arch/interrupted.h"
@@ -94,9 +94,9 @@ Result<std::set<uint64_t>> wake_up_times(FdRef proc_root) {
   return times;
 }
 
-// Until the thread sleeps in a system call; not longer than a few milliseconds.
-void wait_for_sleep(Tid tid, const procfs::ProcTask& proc) {
-  const uint64_t until = monotonic_ns() + 5'000'000;
+// Until the thread sleeps in a system call.
+void wait_for_sleep(Tid tid, const procfs::ProcTask& proc, uint64_t at_most_ns) {
+  const uint64_t until = monotonic_ns() + at_most_ns;
   while (monotonic_ns() < until) {
     Result<std::string> call = sys::read_file(proc.dir(), fmt::format("task/{}/syscall", tid));
     if (call && !call->empty() && call->front() >= '0' && call->front() <= '9') return;
@@ -118,20 +118,27 @@ std::optional<uint64_t> call_by_sleep(Tid tid, const procfs::ProcTask& proc,
                                                              : arch::TimedWait::nanosleep);
 }
 
-// Lets the thread go on as it is, looks when it wants to be woken, and stops it again.
-Result<std::optional<uint64_t>> watch_waiting(FrozenThread& thread, const procfs::ProcTask& proc,
-                                              FdRef mem, FdRef proc_root) {
-  const std::set<uint64_t> before = TRY(wake_up_times(proc_root));
+// restart_syscall, which means nothing in a new task: what it continues must be found out.
+bool is_unknown(const FrozenThread& thread) {
+  const std::optional<arch::InterruptedCall> call = thread.state.general.interrupted_call();
+  return call && call->nr == SYS_restart_syscall;
+}
+
+// Lets the thread go on as it is, looks what it sleeps in, and stops it again. `while_it_sleeps` is called then.
+template <class Look>
+Result<void> let_it_sleep(FrozenThread& thread, const procfs::ProcTask& proc, FdRef mem,
+                          Look while_it_sleeps) {
+  constexpr uint64_t kLittle = 5'000'000, kMuch = 200'000'000;
+  // Once it goes on, the call shows as restart_syscall: what it was is known only from before.
   const std::optional<arch::InterruptedCall> first = thread.state.general.interrupted_call();
+  const bool was_unknown = is_unknown(thread);
   Stopped stopped = thread.task;
   Running running = TRY(std::move(stopped).resume());
-  wait_for_sleep(running.tid(), proc);
-  // Once it goes on, the call shows as restart_syscall: what it was is known only from before.
-  const bool was_known = first && first->nr != SYS_restart_syscall;
+  wait_for_sleep(running.tid(), proc, was_unknown ? kMuch : kLittle);
   const std::optional<uint64_t> sleeps_in =
-      was_known ? std::optional<uint64_t>(first->nr)
-                : call_by_sleep(running.tid(), proc, thread.state.general);
-  const std::set<uint64_t> during = TRY(wake_up_times(proc_root));
+      first && !was_unknown ? std::optional<uint64_t>(first->nr)
+                            : call_by_sleep(running.tid(), proc, thread.state.general);
+  TRY(while_it_sleeps());
   TRY(running.interrupt());
   thread.task = TRY(std::move(running).wait_for_interrupt());
   thread.state = TRY(thread.task.thread_state());
@@ -140,22 +147,58 @@ Result<std::optional<uint64_t>> watch_waiting(FrozenThread& thread, const procfs
   const std::optional<arch::InterruptedCall> call = thread.state.general.interrupted_call();
   if (call && call->nr == SYS_restart_syscall && sleeps_in)
     thread.state.general.interrupt({*sleeps_in, call->restart});
+  return {};
+}
+
+// Which wake-up times appear while the thread sleeps. They may be those of other processes, too.
+Result<std::set<uint64_t>> watch_waiting(FrozenThread& thread, const procfs::ProcTask& proc,
+                                         FdRef mem, FdRef proc_root) {
+  const std::set<uint64_t> before = TRY(wake_up_times(proc_root));
+  std::set<uint64_t> during;
+  TRY(let_it_sleep(thread, proc, mem, [&]() -> Result<void> {
+    during = TRY(wake_up_times(proc_root));
+    return {};
+  }));
   const std::set<uint64_t> after = TRY(wake_up_times(proc_root));
-  std::vector<uint64_t> own;
+  std::set<uint64_t> own;
   for (const uint64_t time : during)
-    if (!before.contains(time) && !after.contains(time)) own.push_back(time);
-  if (own.size() != 1) return std::optional<uint64_t>();
-  const uint64_t now = monotonic_ns();
-  return std::optional<uint64_t>(own.front() > now ? own.front() - now : 1);
+    if (!before.contains(time) && !after.contains(time)) own.insert(time);
+  return own;
+}
+
+// poll(2) without a time limit.
+bool waits_for_ever(uint64_t nr, uint64_t third_argument) {
+  return arch::timed_wait(nr) == arch::TimedWait::poll && static_cast<int32_t>(third_argument) < 0;
 }
 
 // A wait that has a part of its time left. Not one until a point in time (FUTEX_WAIT_BITSET): that starts again.
 bool goes_on_waiting(const FrozenThread& thread) {
   const arch::Registers& registers = thread.state.general;
   const std::optional<arch::InterruptedCall> call = registers.interrupted_call();
-  if (!call || call->restart != arch::Restart::restart_block) return false;
-  const auto command = static_cast<int>(registers.argument(1)) & FUTEX_CMD_MASK;
-  return arch::timed_wait(call->nr) != arch::TimedWait::futex || command == FUTEX_WAIT;
+  return call && call->restart == arch::Restart::restart_block &&
+         !arch::waits_until(call->nr, registers.argument(1)) &&
+         !waits_for_ever(call->nr, registers.argument(2));
+}
+
+// How long the thread still waits. It wants to be woken at the same time whenever it is let go; what others want is
+// another time at each look.
+Result<std::optional<uint64_t>> find_time_left(FrozenThread& thread, const procfs::ProcTask& proc,
+                                               FdRef mem, uint64_t until_ns) {
+  constexpr int kLooks = 4;
+  const Fd root = TRY(sys::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  std::set<uint64_t> seen;
+  for (int look = 0; look < kLooks && goes_on_waiting(thread) && monotonic_ns() < until_ns;
+       ++look) {
+    const std::set<uint64_t> times = TRY(watch_waiting(thread, proc, mem, root));
+    std::vector<uint64_t> again;
+    std::ranges::set_intersection(times, seen, std::back_inserter(again));
+    if (again.size() == 1) {
+      const uint64_t now = monotonic_ns();
+      return std::optional<uint64_t>(again.front() > now ? again.front() - now : 1);
+    }
+    seen.insert(times.begin(), times.end());
+  }
+  return std::optional<uint64_t>();
 }
 
 }  // namespace
@@ -187,13 +230,11 @@ Result<void> record_interrupted_call(FrozenThread& thread, const procfs::ProcTas
   std::optional<uint64_t> left;
   if (goes_on_waiting(thread)) {
     left = told_to_program(thread.state.general, thread.state.general.interrupted_call()->nr, mem);
-    Result<Fd> root = sys::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     // A thread in a group stop must not be let go even for a moment.
-    const int attempts = thread.task.group_stop_signal() == 0 ? 3 : 0;
-    for (int attempt = 0; root && !left && attempt < attempts && goes_on_waiting(thread) &&
-                          monotonic_ns() < until_ns;
-         ++attempt)
-      left = TRY(watch_waiting(thread, proc, mem, *root));
+    if (!left && thread.task.group_stop_signal() == 0) {
+      left = TRY(find_time_left(thread, proc, mem, until_ns));
+      if (is_unknown(thread)) TRY(let_it_sleep(thread, proc, mem, [] { return Result<void>(); }));
+    }
   }
   const std::optional<arch::InterruptedCall> call = thread.state.general.interrupted_call();
   if (!call) return {};

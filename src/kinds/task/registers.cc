@@ -72,6 +72,7 @@ void compile_wait(TaskRestore& task, size_t i, const arch::Registers& registers)
   const ThreadImage& image = task.image.threads[i];
   const pb::cryo_interrupted_call& call = image.extra.interrupted_call();
   if (!call.has_left_ns() || arch::timed_wait(call.nr()) == arch::TimedWait::none) return;
+  if (arch::waits_until(call.nr(), registers.argument(1))) return;
   wait_again(task.plan.calls(Phase::wait, i), registers, call);
   task.plan.host(Phase::wait, fmt::format("thread {} waits", image.tid),
                  [tid = image.tid](TaskStage& stage) { return wait_for_call(stage, tid); });
