@@ -30,6 +30,7 @@ extern const TaskKind pages_kind;               // mm/pages.cc
 extern const TaskKind mm_fields_kind;           // mm/fields.cc
 extern const TaskKind vdso_kind;                // mm/vdso.cc
 extern const TaskKind fd_table_kind;            // files/fd_table.cc
+extern const TaskKind epoll_targets_kind;       // files/epoll.cc
 extern const TaskKind fs_kind;                  // files/fs.cc
 
 extern const TaskKind controlling_terminal_kind;  // files/tty.cc
@@ -38,6 +39,7 @@ extern const FileKind memfd_kind;    // mm/memfd.cc
 extern const FileKind regular_kind;  // files/regular.cc
 extern const FileKind pipe_kind;     // files/pipe.cc
 extern const FileKind eventfd_kind;  // files/eventfd.cc
+extern const FileKind epoll_kind;    // files/epoll.cc
 extern const FileKind tty_kind;      // files/tty.cc
 
 }  // namespace cryo

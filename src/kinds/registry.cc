@@ -20,6 +20,7 @@ constexpr const TaskKind* kTaskKinds[] = {
     &mm_fields_kind,
     &vdso_kind,
     &fd_table_kind,
+    &epoll_targets_kind,
     &controlling_terminal_kind,
     &fs_kind,
     &sigactions_kind,
@@ -40,7 +41,7 @@ constexpr const TaskKind* kTaskKinds[] = {
 // The first one that matches takes the file.
 constexpr const FileKind* kFileKinds[] = {
     &memfd_kind,  // before regular: they are regular files, too
-    &regular_kind, &pipe_kind, &eventfd_kind, &tty_kind,
+    &regular_kind, &pipe_kind, &eventfd_kind, &epoll_kind, &tty_kind,
 };
 
 }  // namespace

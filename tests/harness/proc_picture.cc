@@ -281,7 +281,13 @@ void Painter::read_descriptors() {
 
 void Painter::read_fdinfo(const std::string& number, bool made_again) {
   std::map<std::string, int> repeated;
-  for (const std::string& line : split_lines(read_text(directory_ + "fdinfo/" + number))) {
+  std::vector<std::string> lines = split_lines(read_text(directory_ + "fdinfo/" + number));
+  // The kernel sorts what an epoll watches by addresses of its own.
+  const auto watched =
+      std::stable_partition(lines.begin(), lines.end(),
+                            [](const std::string& line) { return !line.starts_with("tfd:"); });
+  std::sort(watched, lines.end());
+  for (const std::string& line : lines) {
     const size_t colon = line.find(':');
     if (colon == std::string::npos) {
       put("fdinfo/" + number + "/" + std::to_string(repeated[""]++), line);

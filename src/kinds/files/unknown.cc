@@ -17,7 +17,6 @@ constexpr const char* kCloseIt = "close it before the dump";
 
 constexpr Name kAnonymous[] = {
     {"eventfd", "an eventfd", kCloseIt},
-    {"eventpoll", "an epoll instance", kCloseIt},
     {"timerfd", "a timerfd", kCloseIt},
     {"signalfd", "a signalfd", kCloseIt},
     {"inotify", "an inotify instance", kCloseIt},

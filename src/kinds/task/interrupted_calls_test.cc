@@ -2,6 +2,8 @@
 // soon, and not begin its time from the start.
 #include <linux/futex.h>
 #include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -126,23 +128,62 @@ CHECKPOINT_TEST(InterruptedCalls, futex_with_time_limit, except(PEER_VARIANTS, k
   EXPECT_EQ(sleeper.error(), ETIMEDOUT);
 }
 
-// What pthread_cond_timedwait() does.
+// pthread_cond_timedwait, sem_timedwait: the limit is a point in time.
 CHECKPOINT_TEST(InterruptedCalls, futex_until,
                 except({"we_restore_peers"}, "CRIU lets it fail with EINTR")) {
-  uint32_t word = 5;
+  int word = 5;
+  timespec until{};
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += 2;
+  Sleeper sleeper(SYS_futex, [&] {
+    return syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, 5, &until, nullptr, ~0U);
+  });
+  ASSERT_TRUE(sleeper.asleep());
+  checkpoint();
+  EXPECT_EQ(sleeper.result(), -1);
+  EXPECT_EQ(sleeper.error(), ETIMEDOUT);
+  EXPECT_GE(now(), static_cast<double>(until.tv_sec));
+}
+
+// The second checkpoint meets a wait that the kernel calls restart_syscall.
+CHECKPOINT_TEST(InterruptedCalls, futex_until_twice_interrupted,
+                except({"we_restore_peers"}, "CRIU lets it fail with EINTR")) {
+  int word = 5;
   timespec until{};
   clock_gettime(CLOCK_MONOTONIC, &until);
   until.tv_sec += 600;
   Sleeper sleeper(SYS_futex, [&] {
-    return syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, 5, &until, nullptr, 2);
+    return syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, 5, &until, nullptr, ~0U);
   });
   ASSERT_TRUE(sleeper.asleep());
   checkpoint();
+  checkpoint();
   EXPECT_FALSE(sleeper.done());
-  while (!sleeper.done() &&
-         syscall(SYS_futex, &word, FUTEX_WAKE_BITSET_PRIVATE, 1, nullptr, nullptr, 2) == 0)
+  // It may not have begun to wait again.
+  while (!sleeper.done() && syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0) == 0)
     sched_yield();
   EXPECT_EQ(sleeper.result(), 0);
+}
+
+// More than there is time to look at one by one: they may begin their time anew, but not fail.
+CHECKPOINT_TEST(InterruptedCalls, many_futexes_with_time_limit,
+                except({"we_restore_peers"}, "CRIU lets them fail with EINTR")) {
+  int word = 5;
+  std::atomic<int> woken{0}, ended{0};
+  live::Threads threads(150, [&](int) {
+    const timespec hour{3600, 0};
+    if (syscall(SYS_futex, &word, FUTEX_WAIT, 5, &hour, nullptr, 0) == 0) ++woken;
+    ++ended;
+  });
+  ASSERT_TRUE(threads.wait_in_syscall(SYS_futex));
+  for (int i = 0; i < 3; i++) checkpoint();
+  EXPECT_EQ(ended, 0);
+  while (ended < 150) {  // some may not have begun to wait again
+    syscall(SYS_futex, &word, FUTEX_WAKE, 150, nullptr, nullptr, 0);
+    sched_yield();
+  }
+  threads.join();
+  EXPECT_EQ(woken, 150);
 }
 
 CHECKPOINT_TEST(InterruptedCalls, futex) {
@@ -207,6 +248,28 @@ CHECKPOINT_TEST(InterruptedCalls, pause_ends_with_a_handler) {
   ASSERT_EQ(syscall(SYS_tgkill, getpid(), sleeper.tid(), SIGUSR2), 0);
   EXPECT_EQ(sleeper.result(), -1);
   EXPECT_EQ(sleeper.error(), EINTR);
+}
+
+CHECKPOINT_TEST(InterruptedCalls, epoll_wait,
+                except({"we_restore_peers"}, "CRIU lets it fail with EINTR")) {
+  const int epoll = epoll_create1(0);
+  const int counter = eventfd(0, 0);
+  epoll_event watched{};
+  watched.events = EPOLLIN;
+  watched.data.u64 = 5;
+  ASSERT_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, counter, &watched), 0);
+  Sleeper sleeper(live::kEpollWait, [&] {
+    epoll_event event{};
+    const int count = ::epoll_wait(epoll, &event, 1, 600'000);
+    return count == 1 ? static_cast<long>(event.data.u64) : -1;
+  });
+  ASSERT_TRUE(sleeper.asleep());
+  checkpoint();
+  ASSERT_TRUE(sleeper.asleep());
+  EXPECT_FALSE(sleeper.done());
+  const uint64_t one = 1;
+  EXPECT_EQ(write(counter, &one, sizeof one), 8);
+  EXPECT_EQ(sleeper.result(), 5);
 }
 
 CHECKPOINT_TEST(InterruptedCalls, semtimedop,
