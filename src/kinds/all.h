@@ -31,6 +31,7 @@ extern const TaskKind mm_fields_kind;           // mm/fields.cc
 extern const TaskKind vdso_kind;                // mm/vdso.cc
 extern const TaskKind fd_table_kind;            // files/fd_table.cc
 extern const TaskKind epoll_targets_kind;       // files/epoll.cc
+extern const TaskKind file_locks_kind;          // files/file_locks.cc
 extern const TaskKind fs_kind;                  // files/fs.cc
 
 extern const TaskKind controlling_terminal_kind;  // files/tty.cc

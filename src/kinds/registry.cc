@@ -21,6 +21,7 @@ constexpr const TaskKind* kTaskKinds[] = {
     &vdso_kind,
     &fd_table_kind,
     &epoll_targets_kind,
+    &file_locks_kind,  // after fd_table, which says what descriptors share
     &controlling_terminal_kind,
     &fs_kind,
     &sigactions_kind,

@@ -63,6 +63,7 @@ struct CommonOptions {
   bool shell_job = false;      // -j: an outside session, process group and terminal are fine
   bool display_stats = false;  // --display-stats
   bool unprivileged = false;   // --unprivileged: CAP_CHECKPOINT_RESTORE is enough
+  bool file_locks = false;     // --file-locks: locks that are held on files come along
   bool explain = false;        // --explain: say what would be done; touch nothing
 
   std::vector<ExternalFile> external_files;  // --external file[...]

@@ -253,6 +253,9 @@ constexpr OptionRow kOptions[] = {
      "allow a process that was started from a shell: its session, process group and terminal come "
      "from outside",
      common_switch<&CommonOptions::shell_job>},
+    {"file-locks", 'l', K::toggle, kBoth, G::special, nullptr,
+     "dump and restore the locks that the process holds on files; nobody holds them in between",
+     common_switch<&CommonOptions::file_locks>},
     {"link-remap", 0, K::toggle, kDump, G::special, nullptr,
      "keep files that were removed but have other names with a temporary link beside them",
      set_link_remap},
@@ -332,7 +335,6 @@ constexpr OptionRow kOptions[] = {
      nullptr},
     {"lsm-mount-context", 0, K::value, kRestore, G::external, "CONTEXT", "another mount context",
      nullptr},
-    {"file-locks", 'l', K::toggle, kBoth, G::special, nullptr, "held file locks", nullptr},
     {"tcp-established", 0, K::toggle, kBoth, G::special, nullptr, "TCP connections", nullptr},
     {"skip-in-flight", 0, K::toggle, kDump, G::special, nullptr, "connections not accepted yet",
      nullptr},

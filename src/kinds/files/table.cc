@@ -85,9 +85,6 @@ Result<void> examine_file(const TaskView& task, const FdView& view) {
                unknown.remedy);
     return {};
   }
-  if (view.field("lock"))
-    task.block(where, fmt::format("holds a lock on {}; locks cannot be dumped yet", view.link),
-               "release it before the dump");
   if (kind->examine != nullptr) TRY(kind->examine(task, view));
   return {};
 }

@@ -41,8 +41,7 @@ Result<int> source_of(TaskRestore& task, const pb::vma_entry& vma, const Anonymo
       0)
     return Error::unsupported(fmt::format(
         "{} is of a kind that cannot be restored yet (status {:#x})", place_of(vma), vma.status()));
-  if ((vma.status() & (kVmaFilePrivate | kVmaFileShared)) != 0)
-    return task.restore.files.file(FileId{static_cast<uint32_t>(vma.shmid())}, access_of(vma));
+  if ((vma.status() & (kVmaFilePrivate | kVmaFileShared)) != 0) return staged_source(task, vma);
   if ((vma.status() & kVmaAnonShared) != 0)
     return stage_anonymous_object(task.restore,
                                   {vma.shmid(), sizes.at(vma.shmid()), vma.flags() & kHugeSize});
@@ -119,6 +118,11 @@ void finish(TaskRestore& task, const MappingOrder& order, uint32_t prot) {
 }
 
 }  // namespace
+
+int staged_source(TaskRestore& task, const pb::vma_entry& file_mapping) {
+  return task.restore.files.file(FileId{static_cast<uint32_t>(file_mapping.shmid())},
+                                 access_of(file_mapping));
+}
 
 AnonymousSizes anonymous_sizes(const Snapshot& snapshot) {
   AnonymousSizes sizes;

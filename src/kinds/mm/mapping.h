@@ -23,6 +23,8 @@ AnonymousSizes anonymous_sizes(const Snapshot& snapshot);
 // Phase::map: the mapping, writable if pages come; Phase::protect: what it is like in the end.
 Result<void> plan_mapping(TaskRestore& task, const MappingOrder& order,
                           const AnonymousSizes& sizes);
+// The staged descriptor that a mapping of a file is made from.
+int staged_source(TaskRestore& task, const pb::vma_entry& file_mapping);
 // Before plan_mapping: guard regions cannot be installed in locked memory, or could not before 6.15.
 void plan_guards(TaskRestore& task);
 
