@@ -35,6 +35,8 @@ const std::vector<Variant>& usual_variants() {
 const std::vector<Variant>& program_variants() {
   static const std::vector<Variant> variants = {
       {"restore", {kRestart}},
+      {"leave_running", {kLeave, kLeave}},
+      {"twenty_times", std::vector<Step>(20, kRestart)},
       {"peer_restores_ours", {{By::cryo, By::peer}}},
       {"we_restore_peers", {{By::peer, By::cryo}}},
   };

@@ -36,7 +36,8 @@ struct Variant {
 // peer_restores_ours   cryo dumps, CRIU restores
 // we_restore_peers     CRIU dumps, cryo restores
 const std::vector<Variant>& usual_variants();
-// For whole programs, which cannot be told to wait: the three that restore.
+// For whole programs: restore, leave_running, the two with the peer, and
+// twenty_times         restore, twenty times in a row; the program works in between
 const std::vector<Variant>& program_variants();
 const std::vector<Variant>& dump_refusal_variants();
 const std::vector<Variant>& restore_refusal_variants();

@@ -10,8 +10,8 @@
 //   }
 //
 // The program is a session leader in an empty directory, without a terminal, stdin on /dev/null, stdout
-// and stderr on a file. One test for each variant (restore, peer_restores_ours, we_restore_peers) is
-// made, in the suite XzLive.
+// and stderr on a file. One test for each variant (restore, leave_running, twenty_times, peer_restores_ours,
+// we_restore_peers) is made, in the suite XzLive.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -44,6 +44,8 @@ class ProgramTest : public testing::Test {
   testing::AssertionResult start(const Words& argv, const Words& environment = {});
   // Runs to the end, undisturbed, in the same directory: for the result to compare with.
   testing::AssertionResult run(const Words& argv);
+  // What a program under tests/programs was built to; `name` as in its CMakeLists.txt.
+  static std::string built(const std::string& name);
 
   // Until the program has written this; fails when it ends before.
   testing::AssertionResult wait_for_output(const std::string& text);
@@ -51,17 +53,25 @@ class ProgramTest : public testing::Test {
   testing::AssertionResult wait_for(const std::function<bool()>& condition,
                                     const std::string& what);
 
-  // Dumps, waits until it is dead, and restores, with the programs that the variant names.
+  // Does what the variant says with the program: dumps, waits until it is dead, and restores, once or more often. The
+  // program works in between.
   testing::AssertionResult checkpoint(const Words& dump_options = {},
                                       const Words& restore_options = {});
+  // Until it has used the CPU for a moment: it works.
+  testing::AssertionResult works();
   testing::AssertionResult ends_with_status(int status);
 
   std::string output() const;
+  size_t checkpoints() const { return variant_->steps.size(); }
+  bool by_cryo_alone() const { return variant_->by_cryo_alone(); }
   pid_t pid() const { return target_.pid(); }
   bool has_ended() { return target_.process().has_ended(); }
   void allow(std::chrono::seconds time) { deadline_ = deadline_in(time); }
 
  private:
+  Result<void> perform(const Step& step, const std::string& images, const Words& dump_options,
+                       const Words& restore_options);
+
   const Variant* variant_ = nullptr;
   TestFiles files_;
   Target target_;
@@ -74,8 +84,11 @@ bool add_program_tests(const char* suite, const char* name, const char* file, in
 
 }  // namespace cryo::live
 
-#define PROGRAM_TEST(suite, name)                                                       \
-  class suite##_##name##_Program final : public ::cryo::live::ProgramTest {             \
+#define PROGRAM_TEST(suite, name) PROGRAM_TEST_OF(::cryo::live::ProgramTest, suite, name)
+
+// The same, with helpers from a class of the test's own, which is made from ProgramTest.
+#define PROGRAM_TEST_OF(base, suite, name)                                              \
+  class suite##_##name##_Program final : public base {                                  \
     void TestBody() override;                                                           \
   };                                                                                    \
   [[maybe_unused]] const bool suite##_##name##_added = ::cryo::live::add_program_tests( \
