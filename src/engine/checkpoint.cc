@@ -2,8 +2,10 @@
 
 #include <sys/ptrace.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <utility>
 
 #include "engine/cpu.h"
 #include "engine/freeze.h"
@@ -55,13 +57,29 @@ Error advised(Error error, const procfs::ProcTask& proc) {
 // The look before the freeze is a courtesy, all is looked at again behind it: so many mappings are enough.
 constexpr size_t kMappingsBefore = 1000;
 
-// The look before the freeze: what is blocked anyway should not be stopped at all.
-Result<void> look(Capture& capture, const procfs::ProcDir& dir, const procfs::ProcTask& proc) {
-  const Pid pid = capture.options.tree;
-  TRY(examine_target(dir, pid, proc, capture.blockers));
-  if (!capture.blockers.empty()) return {};  // most have nothing more to look at
-  const TaskView view = TRY(view_task(capture, pid, proc, kMappingsBefore));
+Result<void> look_once(Capture& capture, const procfs::ProcTask& proc) {
+  const TaskView view = TRY(view_task(capture, capture.options.tree, proc, kMappingsBefore));
   return examine_task(view);
+}
+
+bool is_among(const Blocker& blocker, const std::vector<Blocker>& all) {
+  return std::ranges::any_of(all, [&](const Blocker& other) {
+    return other.where == blocker.where && other.what == blocker.what;
+  });
+}
+
+// The look before the freeze: what is blocked anyway should not be stopped at all. The task opens and closes files
+// meanwhile, so that one look may see half of one and half of another: what counts is what two looks agree on.
+Result<void> look(Capture& capture, const procfs::ProcDir& dir, const procfs::ProcTask& proc) {
+  TRY(examine_target(dir, capture.options.tree, proc, capture.blockers));
+  if (!capture.blockers.empty()) return {};  // most have nothing more to look at
+  const Result<void> first = look_once(capture, proc);
+  if (first && capture.blockers.empty()) return {};
+  const std::vector<Blocker> before = std::exchange(capture.blockers, {});
+  TRY(look_once(capture, proc));
+  if (first)
+    std::erase_if(capture.blockers, [&](const Blocker& b) { return !is_among(b, before); });
+  return {};
 }
 
 Result<void> write_snapshot(ImageWriter& images, const Snapshot& snapshot) {

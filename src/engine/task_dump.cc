@@ -142,8 +142,10 @@ Result<TaskView> view_task(Capture& capture, Pid pid, const procfs::ProcTask& pr
   view.vmas = TRY(proc.smaps(most_mappings));
   const std::vector<FdNo> fds = TRY(proc.fds());
   for (const FdNo fd : fds) {
-    FdView one = TRY_IN(FdView::of_fd(proc.dir(), fd), "looking at fd {}", fd);
-    view.fds.push_back(std::move(one));
+    Result<FdView> one = FdView::of_fd(proc.dir(), fd);
+    if (!one && one.error().code() == ENOENT) continue;  // a task that runs has closed it
+    if (!one) return std::move(one).error().during(fmt::format("looking at fd {}", fd));
+    view.fds.push_back(std::move(*one));
   }
   return view;
 }

@@ -34,7 +34,7 @@ chains = [Chain(name='chain%d' % i) for i in range(4)]
 for chain in chains: chain.start()
 for chain in chains: chain.join()
 for chain in chains:
-    links = b''
+    links = bytearray()
     digest = b''
     for i in range(chain.length):
         digest = link(digest, i)
@@ -69,6 +69,27 @@ PROGRAM_TEST(Perl, keeps_counting) {
   make_file("may-end", 0);
   ASSERT_TRUE(ends_with_status(0));
   EXPECT_EQ(output(), numbers_like(output()));
+}
+
+// The look before the freeze meets files that are gone, or other files, a moment later.
+constexpr const char* kOpener = R"(
+$| = 1; print "begun\n";
+until (-e 'may-end') {
+  for (1..100) {
+    open(my $null, '<', '/dev/null') or die; pipe(my $from, my $to) or die; open(my $self, '<', '.') or die;
+    close($null); open(my $log, '>>', 'log') or die;
+  }
+}
+print "end\n";)";
+
+PROGRAM_TEST(Perl, opens_and_closes_all_the_time) {
+  ASSERT_TRUE(start({"perl", "-e", kOpener}));
+  ASSERT_TRUE(wait_for_output("begun\n"));
+  ASSERT_TRUE(checkpoint());
+  ASSERT_TRUE(works());
+  make_file("may-end", 0);
+  ASSERT_TRUE(ends_with_status(0));
+  EXPECT_EQ(output(), "begun\nend\n");
 }
 
 constexpr const char* kAwkJob = R"(
