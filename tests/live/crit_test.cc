@@ -35,7 +35,8 @@ std::string run_crit(const live::Words& words, const std::string& output) {
   if (!process) return {};
   Result<int> status = process->wait(live::deadline_in(std::chrono::seconds(30)));
   const std::string text = live::read_text(output);
-  EXPECT_TRUE(status && live::exited_with(*status, 0)) << fmt::format("crit {}\n{}", fmt::join(words, " "), text);
+  EXPECT_TRUE(status && live::exited_with(*status, 0))
+      << fmt::format("crit {}\n{}", fmt::join(words, " "), text);
   return text;
 }
 
