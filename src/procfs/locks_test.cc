@@ -13,7 +13,7 @@ TEST(Locks, are_read_from_proc_locks) {
       "3: -> POSIX  ADVISORY  READ 6830 fe:1a:10969363 0 9223372036854775806\n"
       "4: LEASE  BREAKING  WRITE 6958 fe:00:10969374 0 EOF\n");
   ASSERT_TRUE(locks) << locks.error().to_string();
-  ASSERT_EQ(locks->size(), 5u);
+  ASSERT_EQ(locks.value().size(), 5u);
   const std::vector<FileLock>& all = locks.value();
   EXPECT_EQ(all[0].kind, "OFDLCK");
   EXPECT_EQ(all[0].pid, -1);
@@ -38,7 +38,7 @@ TEST(Locks, are_read_from_fdinfo) {
   ASSERT_TRUE(info);
   const Result<std::vector<FileLock>> locks = locks_of(info.value());
   ASSERT_TRUE(locks) << locks.error().to_string();
-  ASSERT_EQ(locks->size(), 2u);
+  ASSERT_EQ(locks.value().size(), 2u);
   EXPECT_EQ(locks.value()[1].start, 50u);
 }
 
