@@ -1,7 +1,9 @@
 #include "engine/stopped_state.h"
 
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -155,10 +157,11 @@ Result<std::set<uint64_t>> watch_waiting(FrozenThread& thread, const procfs::Pro
                                          FdRef mem, FdRef proc_root) {
   const std::set<uint64_t> before = TRY(wake_up_times(proc_root));
   std::set<uint64_t> during;
-  TRY(let_it_sleep(thread, proc, mem, [&]() -> Result<void> {
+  const auto look = [&]() -> Result<void> {
     during = TRY(wake_up_times(proc_root));
     return {};
-  }));
+  };
+  TRY(let_it_sleep(thread, proc, mem, look));
   const std::set<uint64_t> after = TRY(wake_up_times(proc_root));
   std::set<uint64_t> own;
   for (const uint64_t time : during)
@@ -180,12 +183,44 @@ bool goes_on_waiting(const FrozenThread& thread) {
          !waits_for_ever(call->nr, registers.argument(2));
 }
 
+// The time that the program asked for.
+std::optional<uint64_t> time_asked_for(const FrozenThread& thread, FdRef mem) {
+  const arch::Registers& registers = thread.state.general;
+  const std::optional<arch::InterruptedCall> call = registers.interrupted_call();
+  const arch::TimedWait wait = call ? arch::timed_wait(call->nr) : arch::TimedWait::none;
+  if (wait == arch::TimedWait::none) return std::nullopt;
+  if (wait == arch::TimedWait::poll)
+    return static_cast<uint32_t>(registers.argument(2)) * (kSecond / 1000);
+  const size_t argument = wait == arch::TimedWait::nanosleep         ? 0
+                          : wait == arch::TimedWait::clock_nanosleep ? 2
+                                                                     : 3;
+  const std::optional<timespec> time = read_object<timespec>(mem, registers.argument(argument));
+  if (!time || time->tv_sec < 0 || time->tv_nsec < 0) return std::nullopt;
+  const auto seconds = static_cast<uint64_t>(std::min<time_t>(time->tv_sec, INT32_MAX));
+  return seconds * kSecond + static_cast<uint64_t>(time->tv_nsec);
+}
+
+// One dump at a time: what another one lets go and stops again looks just like ours. Nobody else locks this file.
+Result<bool> lock_looking(FdRef timer_list, uint64_t until_ns) {
+  for (;;) {
+    Result<void> locked = sys::flock(timer_list, LOCK_EX | LOCK_NB);
+    if (locked) return true;
+    if (locked.error().code() != EWOULDBLOCK) return std::move(locked).error();
+    if (monotonic_ns() > until_ns) return false;
+    sched_yield();
+  }
+}
+
 // How long the thread still waits. It wants to be woken at the same time whenever it is let go; what others want is
 // another time at each look.
 Result<std::optional<uint64_t>> find_time_left(FrozenThread& thread, const procfs::ProcTask& proc,
                                                FdRef mem, uint64_t until_ns) {
   constexpr int kLooks = 4;
+  constexpr uint64_t kSlack = 20'000'000;  // timers are late, and so are we
   const Fd root = TRY(sys::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Fd timer_list = TRY(sys::open("/proc/timer_list", O_RDONLY | O_CLOEXEC));
+  const bool alone = TRY(lock_looking(timer_list, until_ns));
+  if (!alone) return std::optional<uint64_t>();
   std::set<uint64_t> seen;
   for (int look = 0; look < kLooks && goes_on_waiting(thread) && monotonic_ns() < until_ns;
        ++look) {
@@ -194,7 +229,9 @@ Result<std::optional<uint64_t>> find_time_left(FrozenThread& thread, const procf
     std::ranges::set_intersection(times, seen, std::back_inserter(again));
     if (again.size() == 1) {
       const uint64_t now = monotonic_ns();
-      return std::optional<uint64_t>(again.front() > now ? again.front() - now : 1);
+      const uint64_t left = again.front() > now ? again.front() - now : 1;
+      const std::optional<uint64_t> asked_for = time_asked_for(thread, mem);
+      if (asked_for && left <= *asked_for + kSlack) return std::optional<uint64_t>(left);
     }
     seen.insert(times.begin(), times.end());
   }
