@@ -1,6 +1,8 @@
 #include "frontend/cli/compatibility.h"
 
+#include "fdinfo.pb.h"
 #include "frontend/cli/option_table.h"
+#include "kinds/registry.h"
 #include "plan/host.h"
 
 namespace cryo::cli {
@@ -35,6 +37,43 @@ std::string spelling(const OptionRow& row) {
                                                   : fmt::format(" {}", row.argument));
 }
 
+// The types of open files that CRIU's images know.
+struct FileType {
+  pb::fd_types type;
+  const char* text;
+};
+constexpr FileType kFileTypes[] = {
+    {pb::REG, "regular files, directories, devices without state"},
+    {pb::PIPE, "pipes"},
+    {pb::FIFO, "FIFOs"},
+    {pb::TTY, "terminals (of the shell, with `--shell-job`; from outside, with `--external`)"},
+    {pb::EVENTFD, "eventfd"},
+    {pb::EVENTPOLL, "epoll"},
+    {pb::MEMFD, "memfd"},
+    {pb::SIGNALFD, "signalfd"},
+    {pb::TIMERFD, "timerfd"},
+    {pb::INOTIFY, "inotify"},
+    {pb::FANOTIFY, "fanotify"},
+    {pb::PIDFD, "pidfd"},
+    {pb::UNIXSK, "unix sockets"},
+    {pb::INETSK, "TCP and UDP sockets"},
+    {pb::NETLINKSK, "netlink sockets"},
+    {pb::PACKETSK, "packet sockets"},
+    {pb::TUNF, "tun and tap devices"},
+    {pb::NS, "namespaces"},
+    {pb::BPFMAP, "BPF maps"},
+    {pb::AUTOFS_PIPE, "pipes of autofs"},
+};
+
+std::string resources_text() {
+  std::string out = "\n### Open files\n\n| type | works |\n|---|---|\n";
+  for (const FileType& row : kFileTypes)
+    out += fmt::format("| {} | {} |\n", row.text, yes_or_no(file_kind_of(row.type) != nullptr));
+  out += "\n### State of a process and its threads\n\n| state | works |\n|---|---|\n";
+  for (const TaskKind* kind : task_kinds()) out += fmt::format("| {} | yes |\n", kind->name);
+  return out + "| several processes | not yet |\n| namespaces, cgroups | not yet |\n";
+}
+
 }  // namespace
 
 std::string compatibility_text() {
@@ -50,6 +89,7 @@ std::string compatibility_text() {
     out += fmt::format("| `{}` | {} | {} |\n", cell(spelling(row)), commands_of(row),
                        yes_or_no(row.supported()));
   }
+  out += resources_text();
   out += "\n### Names of `check --feature`\n\n| name | checked |\n|---|---|\n";
   for (const FeatureRow& row : feature_rows())
     out += fmt::format("| `{}` | {} |\n", row.name, yes_or_no(row.probe != nullptr));
