@@ -10,7 +10,8 @@ namespace cryo::cli {
 namespace {
 
 constexpr const char* kPage = CRYO_SOURCE_DIR "/docs/compatibility.md";
-constexpr std::string_view kBegin = "<!-- begin: from the tables of src/frontend/cli and src/kinds -->\n";
+constexpr std::string_view kBegin =
+    "<!-- begin: from the tables of src/frontend/cli and src/kinds -->\n";
 constexpr std::string_view kEnd = "<!-- end -->";
 
 // CRYO_UPDATE_DOCS=1 writes the page instead of comparing it.
