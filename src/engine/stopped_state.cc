@@ -264,11 +264,14 @@ Result<void> take_back_the_stop(FrozenThread& thread, const procfs::ProcTask& pr
 
 Result<void> record_interrupted_call(FrozenThread& thread, const procfs::ProcTask& proc, FdRef mem,
                                      uint64_t until_ns, pb::cryo_thread_entry& image) {
+  constexpr uint64_t kShort = 20'000'000;  // ns
   std::optional<uint64_t> left;
   if (goes_on_waiting(thread)) {
     left = told_to_program(thread.state.general, thread.state.general.interrupted_call()->nr, mem);
     // A thread in a group stop must not be let go even for a moment.
-    if (!left && thread.task.group_stop_signal() == 0) {
+    // Nor for a wait so short that to begin it anew takes no longer than to look.
+    const bool is_short = time_asked_for(thread, mem).value_or(UINT64_MAX) <= kShort;
+    if (!left && !is_short && thread.task.group_stop_signal() == 0) {
       left = TRY(find_time_left(thread, proc, mem, until_ns));
       if (is_unknown(thread)) TRY(let_it_sleep(thread, proc, mem, [] { return Result<void>(); }));
     }
