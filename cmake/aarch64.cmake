@@ -6,7 +6,7 @@ set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(CMAKE_ASM_COMPILER aarch64-linux-gnu-gcc)
 
-get_filename_component(sysroot "${CMAKE_CURRENT_LIST_DIR}/../build/sysroot-aarch64/root" ABSOLUTE)
+get_filename_component(sysroot "${CMAKE_CURRENT_LIST_DIR}/../build/sysroot-aarch64/tree" ABSOLUTE)
 set(CMAKE_FIND_ROOT_PATH ${sysroot})
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)

@@ -126,10 +126,10 @@ TEST_F(Program, LogsToAFileInTheWorkDirectory) {
 }
 
 TEST_F(Program, MakesALogThatOnlyItsOwnerReads) {
-  std::filesystem::create_directory(directory_ + "/work");
-  (void)run({"restore", "-D", "images", "-W", "work", "-o", "log"});
+  std::filesystem::create_directory(directory_ + "/elsewhere");
+  (void)run({"restore", "-D", "images", "-W", "elsewhere", "-o", "log"});
   struct stat status {};
-  ASSERT_EQ(stat((directory_ + "/work/log").c_str(), &status), 0);
+  ASSERT_EQ(stat((directory_ + "/elsewhere/log").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600U);
 }
 
