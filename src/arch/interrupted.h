@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string_view>
 
 namespace cryo::arch {
 
@@ -26,9 +25,6 @@ inline bool waits_until(uint64_t nr, uint64_t second_argument) {
 // Whether the call fails with EINTR at every stop, having done nothing (signal(7), "Interruption of system calls
 // and library functions by stop signals").
 bool fails_at_a_stop(uint64_t nr);
-
-// Whether this function of the kernel is what calls the functions of the system calls.
-bool makes_system_calls(std::string_view function);
 
 // The number of a timed wait that the instructions in front of a system call instruction load: what
 // restart_syscall continues.

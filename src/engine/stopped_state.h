@@ -8,7 +8,7 @@
 //    image needs the call that it continues.
 #pragma once
 
-#include "model/snapshot.h"
+#include "plan/kind.h"
 #include "procfs/reader.h"
 #include "puppet/injection.h"
 
@@ -17,12 +17,9 @@ namespace cryo {
 // `proc` is the task, `mem` its memory.
 Result<void> take_back_the_stop(FrozenThread& thread, const procfs::ProcTask& proc, FdRef mem);
 
-// Records in `image` which call was interrupted and how, and how long its wait would still have taken.
-// The kernel tells the latter only to sleeps that ask for it. For the others it is found in the kernel's list of
-// timers: the thread alone goes on waiting for a moment, and the timer that appears is its own. No further thread
-// is treated so after `until_ns` (CLOCK_MONOTONIC): those waits will start with their full time.
-Result<void> record_interrupted_call(FrozenThread& thread, const procfs::ProcTask& proc, FdRef mem,
-                                     uint64_t until_ns, pb::cryo_thread_entry& image);
+// Records which calls were interrupted and how, and how long their waits would still have taken. A warning when that
+// is known only in part: such waits start with their full time.
+void record_interrupted_calls(TaskCapture& task);
 
 uint64_t monotonic_ns();
 

@@ -12,9 +12,6 @@
 namespace cryo {
 namespace {
 
-// Part of the time frozen: enough for some hundred waiting threads.
-constexpr uint64_t kMostWatching = 50'000'000;
-
 uint64_t now_us() {
   timespec now{};
   (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -175,11 +172,7 @@ Result<TaskImage> capture_task(Capture& capture, Pid pid, const procfs::ProcTask
     procfs::TaskStatus status = TRY(status_of(task, thread.tid()));
     task.statuses.push_back(std::move(status));
   }
-  const uint64_t until = monotonic_ns() + kMostWatching;
-  for (size_t i = 0; i < task.threads.size(); ++i)
-    TRY_IN(record_interrupted_call(task.threads[i], proc, task.mem, until,
-                                   task.image.threads[i].extra),
-           "looking how long thread {} waits", task.image.threads[i].tid);
+  record_interrupted_calls(task);
   task.image.ids = std::move(ids);
   TRY(capture_kinds(task));
   if (!capture.blockers.empty()) return Error::unsupported("blocked");

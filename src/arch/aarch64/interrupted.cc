@@ -6,7 +6,6 @@ namespace cryo::arch {
 TimedWait timed_wait(uint64_t) { return TimedWait::none; }
 std::optional<uint64_t> number_of(TimedWait) { return std::nullopt; }
 bool fails_at_a_stop(uint64_t) { return false; }
-bool makes_system_calls(std::string_view function) { return function == "invoke_syscall"; }
 std::optional<uint64_t> timed_wait_in_code(std::span<const std::byte>) { return std::nullopt; }
 
 }  // namespace cryo::arch

@@ -38,8 +38,6 @@ bool fails_at_a_stop(uint64_t nr) {
   return std::ranges::find(kCalls, nr) != std::end(kCalls);
 }
 
-bool makes_system_calls(std::string_view function) { return function == "do_syscall_64"; }
-
 std::optional<uint64_t> timed_wait_in_code(std::span<const std::byte> code) {
   constexpr std::byte kMovToEax{0xb8};
   for (size_t at = code.size() < 5 ? 0 : code.size() - 4; at-- > 0;) {

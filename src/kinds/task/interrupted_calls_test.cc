@@ -165,11 +165,8 @@ CHECKPOINT_TEST(InterruptedCalls, futex_until_twice_interrupted,
   EXPECT_EQ(sleeper.result(), 0);
 }
 
-// More than there is time to look at one by one: they may begin their time anew, but not fail.
 CHECKPOINT_TEST(InterruptedCalls, many_futexes_with_time_limit,
-                except({"restore", "restore_left", "twice", "peer_restores_ours",
-                        "we_restore_peers"},
-                       "known bug: now and then some of so many end with EINTR")) {
+                except({"we_restore_peers"}, "CRIU lets it fail with EINTR")) {
   int word = 5;
   std::atomic<int> woken{0}, ended{0};
   live::Threads threads(150, [&](int) {
