@@ -18,8 +18,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-Deadline soon() { return deadline_in(std::chrono::seconds(30)); }
-
 class DumpFailuresLive : public testing::Test {
  protected:
   // The log, behind what must have been said about it: exit status 1 and no checkpoint.

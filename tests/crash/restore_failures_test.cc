@@ -24,8 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-Deadline soon() { return deadline_in(std::chrono::seconds(20)); }
-
 class RestoreFailuresLive : public testing::Test {
  protected:
   void dump() {

@@ -80,6 +80,8 @@ int wait_status_of(const siginfo_t& info) {
 
 }  // namespace
 
+Deadline soon() { return deadline_in(std::chrono::seconds(30)); }
+
 Deadline deadline_in(std::chrono::milliseconds time) {
   return std::chrono::steady_clock::now() + time;
 }

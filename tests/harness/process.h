@@ -15,6 +15,8 @@ namespace cryo::live {
 
 using Deadline = std::chrono::steady_clock::time_point;
 Deadline deadline_in(std::chrono::milliseconds time);
+// For what takes a second at most: who has not done it by then hangs.
+Deadline soon();
 // Milliseconds left, as poll() wants them; 0 when the deadline has passed.
 int milliseconds_left(Deadline deadline);
 

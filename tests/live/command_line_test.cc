@@ -16,8 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-Deadline soon() { return deadline_in(std::chrono::seconds(30)); }
-
 class CommandLineLive : public testing::Test {
  protected:
   void SetUp() override {
