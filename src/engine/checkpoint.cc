@@ -16,6 +16,7 @@
 #include "kinds/files/table.h"
 #include "procfs/reader.h"
 #include "sys/death_timer.h"
+#include "sys/process.h"
 
 namespace cryo {
 namespace {
@@ -47,6 +48,11 @@ Error advised(Error error, const procfs::ProcTask& proc) {
   if (error.kind() == ErrorKind::denied) {
     const std::string tracer = who_traces(proc);
     if (!tracer.empty()) return std::move(error).hint(tracer);
+    if (sys::geteuid() != 0)
+      return std::move(error).hint(
+          fmt::format("cryo runs as user {}: run it as root, or give it CAP_SYS_PTRACE, if the "
+                      "process has rights that cryo has not",
+                      sys::geteuid()));
   }
   if (error.code() == ENOSPC || error.code() == EDQUOT)
     return std::move(error).hint(

@@ -1,5 +1,7 @@
 #include "engine/target.h"
 
+#include <fcntl.h>
+
 #include "sys/process.h"
 
 namespace cryo {
@@ -26,6 +28,36 @@ std::string name_of(const procfs::ProcDir& dir, Pid pid) {
 std::string tracer_text(int32_t tracer) {
   const Result<procfs::ProcDir> dir = procfs::ProcDir::open();
   return dir ? name_of(dir.value(), Pid{tracer}) : fmt::format("process {}", tracer);
+}
+
+bool is_denied(const Result<void>& look) {
+  return !look && look.error().kind() == ErrorKind::denied;
+}
+
+// The kernel shows descriptors to the owner of a process, and memory to who may trace it. Root may see everything, so
+// that it costs nothing to find out.
+void examine_rights(Pid pid, const procfs::ProcTask& proc, const procfs::TaskStatus& status,
+                    std::vector<Blocker>& blockers) {
+  const uint32_t self = sys::geteuid();
+  if (self == 0) return;
+  const auto can_open = [&](const char* name, int flags) -> Result<void> {
+    TRY(proc.open(name, flags));
+    return {};
+  };
+  const bool memory = is_denied(can_open("maps", O_RDONLY));
+  if (!memory && !is_denied(can_open("fd", O_RDONLY | O_DIRECTORY))) return;
+  if (status.uids[1] != self)
+    blockers.push_back({pid, "",
+                        fmt::format("belongs to user {}, and cryo runs as user {}, who may not "
+                                    "look into it",
+                                    status.uids[1], self),
+                        "run cryo as root, or as that user"});
+  else
+    blockers.push_back(
+        {pid, "",
+         "hides its state from its own user, as programs with more rights than "
+         "their user's do",
+         memory ? "run cryo as root, or give it CAP_SYS_PTRACE too" : "run cryo as root"});
 }
 
 }  // namespace
@@ -73,6 +105,7 @@ Result<void> examine_target(const procfs::ProcDir& dir, Pid pid, const procfs::P
   if (status.tracer_pid != 0 && status.tracer_pid != sys::getpid().value)
     block(fmt::format("is traced by {}", tracer_text(status.tracer_pid)),
           "end the debugger or tracer, or let it detach");
+  examine_rights(pid, proc, status, blockers);
   const std::vector<Pid> children = TRY(proc.children());
   for (const Pid child : children)
     block(fmt::format("has a child, {}", name_of(dir, child)),

@@ -12,6 +12,7 @@
 #include "kinds/files/location.h"
 #include "kinds/files/removed.h"
 #include "sys/file.h"
+#include "sys/process.h"
 
 namespace cryo {
 namespace {
@@ -129,6 +130,11 @@ Result<std::optional<Fd>> from_outside(const FileRestore& file, const pb::reg_fi
 
 Result<Fd> open_named(const FileRestore& file, const pb::reg_file_entry& reg, int flags) {
   Result<Fd> fd = open_below_root(file.restore, reg.name(), flags);
+  if (!fd && fd.error().kind() == ErrorKind::denied && sys::geteuid() != 0)
+    return std::move(fd).error().hint(
+        fmt::format("user {} may not open it so: run the restore as root, give the user that "
+                    "right, or pass the file with --inherit-fd fd[N]:{}",
+                    sys::geteuid(), reg.name().substr(1)));
   if (fd || fd.error().code() != ENOENT) return fd;
   return std::move(fd).error().hint(
       fmt::format("the file was there when the checkpoint was made: put it back, or pass another "

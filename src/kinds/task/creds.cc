@@ -8,6 +8,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
+
 #include "kinds/all.h"
 
 namespace cryo {
@@ -221,6 +223,38 @@ Result<void> check(const TaskRestore& task, Tid tid, const Creds& ours, uint64_t
   return {};
 }
 
+bool is_among(const std::array<uint32_t, 4>& wanted, const std::array<uint32_t, 4>& ours) {
+  return std::ranges::all_of(
+      wanted, [&](uint32_t id) { return std::ranges::find(ours, id) != ours.end(); });
+}
+
+// What takes a capability to change. The kernel would refuse it too, but in the middle of the restore.
+Result<void> check_rights(Tid tid, const Creds& ours, const Creds& wanted) {
+  const auto refuse = [&](int capability, const char* name, std::string what) -> Result<void> {
+    if ((ours.effective >> capability & 1) != 0) return {};
+    return Error::of(ErrorKind::denied,
+                     fmt::format("thread {} {}, and cryo, which runs as user {} without {}, "
+                                 "cannot give it that",
+                                 tid, what, ours.uids[1], name))
+        .hint("run the restore as root, or as the user who ran the process");
+  };
+  if (!is_among(wanted.uids, ours.uids))
+    TRY(refuse(CAP_SETUID, "CAP_SETUID",
+               fmt::format("belongs to user {}", fmt::join(wanted.uids, "/"))));
+  if (!is_among(wanted.gids, ours.gids) || wanted.groups != ours.groups)
+    TRY(refuse(CAP_SETGID, "CAP_SETGID",
+               fmt::format("has the groups {} {}", fmt::join(wanted.gids, "/"),
+                           fmt::join(wanted.groups, ","))));
+  if ((ours.bounding & ~wanted.bounding) != 0)
+    TRY(refuse(CAP_SETPCAP, "CAP_SETPCAP",
+               fmt::format("has fewer capabilities within reach ({:#x})", wanted.bounding)));
+  if (ours.uids != wanted.uids || ours.securebits != wanted.securebits)
+    TRY(refuse(CAP_SETPCAP, "CAP_SETPCAP",
+               fmt::format("has the user ids {} and securebits {:#x}", fmt::join(wanted.uids, "/"),
+                           wanted.securebits)));
+  return {};
+}
+
 Result<void> compile(TaskRestore& task) {
   const Creds ours = TRY(own_creds());
   const uint64_t known = TRY(known_capabilities());
@@ -239,6 +273,7 @@ Result<void> compile(TaskRestore& task) {
                       thread.tid, entry.lsm_profile()));
     Creds wanted = TRY(decode(entry));
     TRY(check(task, thread.tid, ours, known, wanted));
+    TRY(check_rights(thread.tid, ours, wanted));
     if (wanted != ours) set_creds(task.plan.calls(Phase::creds, i), ours, wanted);
   }
   return {};
