@@ -16,6 +16,7 @@
 #include "pagemap.pb.h"
 #include "sys/file.h"
 #include "tests/crash/patient.h"
+#include "tests/harness/edit_images.h"
 #include "tests/harness/text.h"
 
 namespace cryo::live {
@@ -213,19 +214,6 @@ TEST_F(RestoreFailuresLive, flipped_bits) {
 }
 
 // --- Images that somebody has made to do harm
-
-template <class Pb>
-void edit(const std::string& dir, ImageName name,
-          const std::function<void(std::vector<Pb>&)>& change) {
-  Result<ImageReader> reader = ImageReader::open(sys::open(dir, O_RDONLY | O_DIRECTORY).value());
-  ASSERT_TRUE(reader) << reader.error().to_string();
-  Result<std::vector<Pb>> records = reader->records<Pb>(name);
-  ASSERT_TRUE(records) << records.error().to_string();
-  change(*records);
-  std::string bytes = image_head(name.kind);
-  for (const Pb& record : *records) ASSERT_TRUE(encode_entry(record, bytes));
-  std::ofstream(dir + "/" + name.file(), std::ios::binary | std::ios::trunc) << bytes;
-}
 
 struct Attack {
   const char* name;
