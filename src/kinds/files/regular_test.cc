@@ -186,6 +186,56 @@ CHECKPOINT_TEST(RegularFile, accepts_another_mode_if_told_so,
   EXPECT_EQ(byte, '2');
 }
 
+// A file with a build-id; `version` is part of it.
+void make_program(const std::string& name, char version) {
+  std::ifstream from("/bin/true", std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(from), {}};
+  const std::string note("\x14\0\0\0\x03\0\0\0GNU\0", 12);  // 20 bytes of build-id
+  const size_t at = bytes.find(note);
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + note.size()] = version;
+  std::ofstream(name, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+void another_build(const live::Between& at) { make_program(at.directory + "/program", 'b'); }
+
+void map_program() {
+  make_program("program", 'a');
+  const int fd = open("program", O_RDONLY);
+  ASSERT_NE(mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, fd, 0), MAP_FAILED);
+  close(fd);
+}
+
+CHECKPOINT_TEST(RegularFile, refuses_another_build_of_the_same_size, between(another_build),
+                restore_refused("/program has changed since the dump: it has another build-id")) {
+  map_program();
+  checkpoint();
+}
+
+CHECKPOINT_TEST(RegularFile, accepts_another_build_where_the_size_counts, between(another_build),
+                restore_options({"--file-validation", "filesize"})) {
+  map_program();
+  checkpoint();
+}
+
+CHECKPOINT_TEST(RegularFile, has_no_build_id_where_the_size_counts, between(another_build),
+                dump_options({"--file-validation", "filesize"})) {
+  map_program();
+  checkpoint();
+}
+
+CHECKPOINT_TEST(RegularFile, refuses_a_mapped_file_that_became_shorter,
+                between([](const live::Between& at) {
+                  ASSERT_EQ(truncate((at.directory + "/mapped").c_str(), 4096), 0);
+                }),
+                restore_refused("it has 4096 bytes, and had 8192")) {
+  const int fd = make("mapped", O_RDWR, "");
+  ASSERT_EQ(ftruncate(fd, 8192), 0);
+  ASSERT_NE(mmap(nullptr, 8192, PROT_READ, MAP_SHARED, fd, 0), MAP_FAILED);
+  close(fd);
+  checkpoint();
+}
+
 CHECKPOINT_TEST(RegularFile, refuses_a_missing_file, between([](const live::Between& at) {
                   ASSERT_EQ(unlink((at.directory + "/file").c_str()), 0);
                 }),

@@ -185,6 +185,18 @@ CHECKPOINT_TEST(RemovedFile, refuses_large_ones, dump_refused("--ghost-limit")) 
   EXPECT_GE(fd, 0);
 }
 
+// Named before the process is stopped, also if nothing but a mapping refers to it.
+CHECKPOINT_TEST(
+    RemovedFile, refuses_large_mapped_ones,
+    dump_refused(
+        "is a removed file with 2097152 bytes of contents, more than the limit of 1048576")) {
+  const int fd = make("large", std::string(2 << 20, 'x'));
+  ASSERT_NE(mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, fd, 0), MAP_FAILED);
+  close(fd);
+  unlink("large");
+  checkpoint();
+}
+
 CHECKPOINT_TEST(RemovedFile, takes_large_ones_if_told_so, dump_options({"--ghost-limit", "4M"})) {
   const int fd = make("large", std::string(2 << 20, 'x'));
   unlink("large");

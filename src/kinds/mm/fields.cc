@@ -4,12 +4,23 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "kinds/all.h"
+#include "kinds/registry.h"
 
 namespace cryo {
 namespace {
+
+// It need not be mapped any more; if it is, the mappings are looked at.
+Result<void> examine(const TaskView& task) {
+  const FdView exe = TRY(FdView::of_link(task.proc.dir(), "exe", O_RDONLY));
+  const bool mapped =
+      std::ranges::any_of(task.vmas, [&](const procfs::Vma& vma) { return vma.name == exe.link; });
+  const FileKind* kind = mapped ? nullptr : file_kind_of(exe);
+  return kind == nullptr || kind->examine == nullptr ? Result<void>() : kind->examine(task, exe);
+}
 
 Result<void> capture(TaskCapture& task) {
   pb::mm_entry& mm = task.image.mm;
@@ -82,6 +93,6 @@ Result<void> compile(TaskRestore& task) {
 }  // namespace
 
 const TaskKind mm_fields_kind = {
-    .name = "mm fields", .capture = capture, .ask = ask, .compile = compile};
+    .name = "mm fields", .examine = examine, .capture = capture, .ask = ask, .compile = compile};
 
 }  // namespace cryo
