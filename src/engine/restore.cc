@@ -14,45 +14,35 @@
 namespace cryo {
 namespace {
 
-constexpr uint64_t kMostFds = 1U << 30U;  // the kernel's own bound of fs.nr_open
-
 uint64_t now_us() {
   timespec now{};
   (void)clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000U + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
-// Numbers that neither the task nor we have in use: above all, or in a gap of the task's.
-Result<int> first_staged_number(const Snapshot& snapshot, const TaskImage& task) {
+// From here on no number is in use here; with room below for the descriptors that making files needs for a moment.
+Result<int> first_staged_number() {
   const procfs::ProcDir proc = TRY(procfs::ProcDir::open());
   const procfs::ProcTask self = TRY(proc.self());
   const std::vector<FdNo> ours = TRY(self.fds());
-  // Room for the descriptors that making files needs for a moment.
-  uint64_t first = 64 + (ours.empty() ? 0 : static_cast<uint64_t>(ours.back().value));
-  // Each file as it is, and once more for mappings; what kinds add themselves.
-  const uint64_t room =
-      2 * (snapshot.files.size() + static_cast<uint64_t>(task.mm.vmas_size())) + 256;
-  for (const pb::fdinfo_entry& entry : task.fds) {
-    if (first + room <= entry.fd()) break;
-    first = std::max<uint64_t>(first, uint64_t{entry.fd()} + 1);
-  }
-  if (first + room > kMostFds)
-    return Error::unsupported(
-        fmt::format("{} leaves no room for {} more descriptors", task.pid(), room));
-  return static_cast<int>(first);
+  return 64 + (ours.empty() ? 0 : ours.back().value);
 }
 
-// Everything that is staged, and all the task's own, must fit below the limit. The task inherits it, and gets its own
-// limit later.
-Result<void> make_room_for_fds(const StagedFiles& files, const TaskImage& task) {
-  uint64_t needed = task.fds.empty() ? 0 : uint64_t{task.fds.back().fd()} + 1;
-  if (!files.wanted().empty())
-    needed = std::max(needed, static_cast<uint64_t>(files.wanted().back().number) + 1);
+// Everything that is staged, and all the task's own, must fit below the limit; what is open until all files are there
+// should. The task inherits it, and gets its own limit later.
+Result<void> make_room_for_fds(const StagedFiles& files) {
+  const uint64_t needed = files.end();
+  const uint64_t comfortable = needed + 2 * files.wanted().size() + 256;
   struct rlimit64 limit = TRY(sys::get_rlimit(sys::getpid(), RLIMIT_NOFILE));
-  if (limit.rlim_cur >= needed) return {};
-  limit.rlim_cur = needed;
+  if (limit.rlim_cur >= comfortable) return {};
   limit.rlim_max = std::max<uint64_t>(limit.rlim_max, needed);
-  return sys::set_rlimit(sys::getpid(), RLIMIT_NOFILE, limit);
+  limit.rlim_cur = std::min<uint64_t>(limit.rlim_max, comfortable);
+  Result<void> raised = sys::set_rlimit(sys::getpid(), RLIMIT_NOFILE, limit);
+  if (raised) return raised;
+  return std::move(raised).error().hint(
+      fmt::format("the process has descriptors up to {}: allow as many (ulimit -n, "
+                  "fs.nr_open), or give cryo CAP_SYS_RESOURCE",
+                  needed - 1));
 }
 
 Result<Fd> make_staged(Restore& restore, const StagedFiles::Wanted& wanted) {
@@ -68,11 +58,18 @@ Result<Fd> make_staged(Restore& restore, const StagedFiles::Wanted& wanted) {
   return kind->restore(file, found->second);
 }
 
+// Every number is reserved before the first file is made: what making files leaves open for a while takes the lowest
+// number that is free.
 Result<std::vector<Fd>> open_staged(Restore& restore) {
   std::vector<Fd> all;
+  all.reserve(restore.files.wanted().size());
+  for (const StagedFiles::Wanted& wanted : restore.files.wanted())
+    all.push_back(TRY(sys::dup3(restore.root, wanted.number, O_CLOEXEC)));
   for (const StagedFiles::Wanted& wanted : restore.files.wanted()) {
     const Fd fd = TRY_IN(make_staged(restore, wanted), "making {}", wanted.what);
-    all.push_back(TRY(sys::dup3(fd, wanted.number)));
+    // The same number, of which `all` goes on to be the owner.
+    Fd placed = TRY(sys::dup3(fd, wanted.number, wanted.cloexec ? O_CLOEXEC : 0));
+    (void)placed.release();
   }
   return all;
 }
@@ -100,8 +97,8 @@ Result<RestoreReport> restore(const RestoreOptions& options, Job& job) {
   if (snapshot.tasks.size() != 1)
     return Error::unsupported("trees of several processes cannot be restored yet");
   const TaskImage& image = snapshot.tasks.front();
-  const int first = TRY(first_staged_number(snapshot, image));
-  StagedFiles files(first);
+  const int first = TRY(first_staged_number());
+  StagedFiles files(first, image.fds);
   const Fd root = TRY(sys::open(options.root.empty() ? "/" : options.root.c_str(),
                                 O_PATH | O_DIRECTORY | O_CLOEXEC));
   const std::vector<AddressRange> taken = TRY(taken_ranges(image));
@@ -113,7 +110,7 @@ Result<RestoreReport> restore(const RestoreOptions& options, Job& job) {
   TRY(compile(task));
 
   TRY(job.notify(Action::pre_restore, Pid{0}));
-  TRY(make_room_for_fds(files, image));
+  TRY(make_room_for_fds(files));
   // From here on, a signal that asks us to end is seen between the steps.
   Tracer tracer = TRY(Tracer::create(0));
   std::vector<Fd> staged = TRY(open_staged(context));
@@ -149,8 +146,8 @@ Result<std::string> explain_restore(const RestoreOptions& options, Job& job) {
   if (snapshot.tasks.size() != 1)
     return Error::unsupported("trees of several processes cannot be restored yet");
   const TaskImage& image = snapshot.tasks.front();
-  const int first = TRY(first_staged_number(snapshot, image));
-  StagedFiles files(first);
+  const int first = TRY(first_staged_number());
+  StagedFiles files(first, image.fds);
   const std::vector<AddressRange> taken = TRY(taken_ranges(image));
   std::vector<SpecialMapping> special = TRY(plan_parking(taken));
   Restore context{options,   job.log,     images, snapshot, report, files, std::move(special),

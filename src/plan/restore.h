@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,11 +48,12 @@ struct Restore {
 };
 
 // Descriptors that the coordinator opens before the task exists and the task inherits, under numbers that are
-// known when the plan is compiled. The task closes them once everything is at its place.
+// known when the plan is compiled. A description is made under the first number that the task has it at, if that can
+// be; all other numbers are ones that the task does not use, and are closed once everything is at its place.
 class StagedFiles {
  public:
-  // `first` lies above every number that the task will have in use.
-  explicit StagedFiles(int first) : next_(first) {}
+  // From `first` on, no number is in use here.
+  StagedFiles(int first, std::span<const pb::fdinfo_entry> fds);
 
   // The number at which the description `id` will be found. With `open_flags`, the file is opened with these
   // instead of its own (mappings, exe).
@@ -65,11 +67,23 @@ class StagedFiles {
     std::optional<FileId> id;
     std::optional<int> open_flags;
     std::function<Result<Fd>()> make;
+    bool cloexec = false;  // matters only for a number that is the task's own
   };
   const std::vector<Wanted>& wanted() const { return wanted_; }
+  // Above all of them, and above all of the task's own.
+  uint64_t end() const;
 
  private:
+  struct Place {
+    int number;
+    bool cloexec;
+  };
+  int unused_number();
+
   int next_;
+  std::vector<uint32_t> used_;      // by the task, ascending
+  size_t below_next_ = 0;           // how many of them are below next_
+  std::map<FileId, Place> places_;  // of descriptions that can be made where they will be
   std::vector<Wanted> wanted_;
   std::map<std::pair<FileId, int>, int> numbers_;
 };

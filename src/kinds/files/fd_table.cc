@@ -42,8 +42,10 @@ Result<void> compile(TaskRestore& task) {
           fmt::format("fdinfo: fd {} is of type {} with id {}, which files.img does not have",
                       entry.fd(), static_cast<int>(entry.type()), entry.id()));
     const int staged = task.restore.files.file(FileId{entry.id()});
-    batch.call(SYS_dup3, staged, entry.fd(), (entry.flags() & 1) != 0 ? O_CLOEXEC : 0)
-        .expect_exactly(entry.fd());
+    // Most are made where they belong.
+    if (static_cast<uint32_t>(staged) != entry.fd())
+      batch.call(SYS_dup3, staged, entry.fd(), (entry.flags() & 1) != 0 ? O_CLOEXEC : 0)
+          .expect_exactly(entry.fd());
     next = entry.fd() + 1;
   }
   // What the task inherited from the coordinator lies in the gaps.

@@ -67,7 +67,9 @@ Result<void> compile(TaskRestore& task) {
       std::min<uint64_t>({entry.cur(), entry.max(), meanwhile.rlim_max}),
           std::min<uint64_t>(entry.max(), meanwhile.rlim_max)
     };
-    if (limit.rlim_cur != meanwhile.rlim_cur || limit.rlim_max != meanwhile.rlim_max)
+    // The coordinator may raise that of descriptors after this, and the task inherits it.
+    if (limit.rlim_cur != meanwhile.rlim_cur || limit.rlim_max != meanwhile.rlim_max ||
+        resource == RLIMIT_NOFILE)
       set(task.plan.calls(Phase::late), resource, limit);
   }
   return {};
