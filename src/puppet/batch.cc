@@ -26,6 +26,19 @@ Batch& Batch::add(long nr, std::initializer_list<Argument> arguments) {
   return *this;
 }
 
+bool Batch::lengthen(long nr, uint64_t start, uint64_t size, uint64_t most,
+                     std::initializer_list<Argument> rest) {
+  if (calls_.empty()) return false;
+  puppet_call& last = calls_.back();
+  if (last.nr != nr || last.arg[0] + last.arg[1] != start || last.arg[1] + size > most)
+    return false;
+  unsigned i = 2;
+  for (const Argument& argument : rest)
+    if (argument.is_data() || last.arg[i++] != argument.value()) return false;
+  last.arg[1] += size;
+  return true;
+}
+
 Batch& Batch::expect(int64_t at_least, int64_t at_most) {
   calls_.back().at_least = at_least;
   calls_.back().at_most = at_most;
@@ -41,6 +54,26 @@ Batch& Batch::fds_at(unsigned argument, unsigned count) {
   calls_.back().fds_arg = static_cast<uint8_t>(argument);
   calls_.back().fds_count = static_cast<uint8_t>(count);
   return flag(PUPPET_FDS_AT_ARG);
+}
+
+Batch& Batch::no_reply() {
+  calls_.back().result = kUnderWay;
+  return any_result().flag(PUPPET_NO_REPLY);
+}
+
+void Batch::append(const Batch& other) {
+  const uint64_t moved = reserve(0).offset;
+  data_.resize(moved);
+  data_.insert(data_.end(), other.data_.begin(), other.data_.end());
+  for (uint32_t i = 0; i < other.size(); ++i) {
+    puppet_call call = other.calls_[i];
+    for (unsigned n = 0; n < 6; ++n)
+      if ((other.data_arguments_[i] >> n & 1) != 0) call.arg[n] += moved;
+    calls_.push_back(call);
+    data_arguments_.push_back(other.data_arguments_[i]);
+  }
+  for (const Pointer& pointer : other.pointers_)
+    pointers_.push_back({pointer.at + moved, pointer.target + moved});
 }
 
 Batch& Batch::spawn(Data clone_args, uint64_t size, uint32_t slot) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,9 @@
 #include "puppet/abi.h"
 
 namespace cryo {
+
+// What a call has for a result while it is under way, if it does not reply.
+constexpr int64_t kUnderWay = INT64_MIN;
 
 // A piece of a batch's data.
 struct Data {
@@ -51,6 +55,10 @@ class Batch {
     static_assert(sizeof...(A) <= 6);
     return add(nr, {Argument(arguments)...});
   }
+  // Whether the call added last is this one, of the `size` bytes in front of `start`; then it becomes one of `most`
+  // bytes at most, these included. (For calls on memory: address, size, and the `rest`.)
+  bool lengthen(long nr, uint64_t start, uint64_t size, uint64_t most,
+                std::initializer_list<Argument> rest);
   // These change the call added last.
   Batch& expect(int64_t at_least, int64_t at_most);
   Batch& expect_exactly(int64_t value) { return expect(value, value); }
@@ -59,7 +67,7 @@ class Batch {
   Batch& closes_fd() { return flag(PUPPET_CLOSES_FD); }
   Batch& fds_at(unsigned argument,
                 unsigned count);  // the call writes `count` fds there: undone on death
-  Batch& no_reply() { return flag(PUPPET_NO_REPLY); }
+  Batch& no_reply();
   Batch& compat() { return flag(PUPPET_COMPAT); }
   // clone3 whose child is the puppet of slot `slot`.
   Batch& spawn(Data clone_args, uint64_t size, uint32_t slot);
@@ -75,6 +83,9 @@ class Batch {
   Data reserve(uint64_t size);  // zeros
   // Makes the 8 bytes at data + offset the address of `target`, once it is known where the batch lies.
   void point(Data data, uint64_t offset, Data target);
+
+  // Adds the calls of another batch, and its data; the Data that it gave out is not of this one.
+  void append(const Batch& other);
 
   uint32_t size() const { return static_cast<uint32_t>(calls_.size()); }
   bool empty() const { return calls_.empty(); }

@@ -115,6 +115,9 @@ Result<void> write_memory(Tid task, uint64_t address, const void* data, size_t s
   return {};
 }
 
-uint64_t page_size() { return static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)); }
+uint64_t page_size() {
+  static const auto size = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
 
 }  // namespace cryo::sys

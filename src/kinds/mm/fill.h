@@ -22,7 +22,8 @@ class PageFill {
   // `fds` are the numbers under which the task and the coordinator have the pages files.
   explicit PageFill(std::vector<int> fds) : fds_(std::move(fds)) {}
 
-  // A whole mapping (a part would be split off) in which there will be fresh pages. Ascending.
+  // Whole mappings (a part would be split off) in which there will be fresh pages, and nothing but these until they
+  // are there. Ascending.
   void expect_fresh(uint64_t start, uint64_t end);
   // `fresh`: anonymous memory of 4 KiB pages, of which there are none yet. Ascending.
   void add(const PageSource& run, bool fresh);

@@ -79,16 +79,46 @@ bool always_huge() {
   return enabled && enabled.value().find("[always]") != std::string::npos;
 }
 
-bool is_fresh(const pb::vma_entry& vma, bool huge) {
-  if ((vma.status() & kVmaAnonPrivate) == 0 || (vma.flags() & MAP_HUGETLB) != 0) return false;
+// Memory that a userfaultfd can look after.
+bool is_plain(const pb::vma_entry& vma) {
+  return (vma.status() & kVmaAnonPrivate) != 0 && (vma.flags() & MAP_HUGETLB) == 0 &&
+         (vma.flags() & MAP_TYPE) == MAP_PRIVATE;
+}
+
+bool is_fresh(const MappingOrder& mapping, bool huge) {
+  const pb::vma_entry& vma = *mapping.vma;
+  // Where there were huge pages, the mapping asks for them while it is filled (mapping.cc).
+  if (!is_plain(vma) || !mapping.huge.empty()) return false;
   if ((vma.madv() >> MADV_NOHUGEPAGE & 1) != 0) return true;
   return !huge && (vma.madv() >> MADV_HUGEPAGE & 1) == 0;
+}
+
+// What the userfaultfd looks after: mappings of fresh pages, and those between them that nobody touches before it is
+// gone. Each mapping by itself would be a call.
+void expect_fresh_pages(PageFill& fill, const std::vector<MappingOrder>& mappings, bool huge) {
+  AddressRange range{0, 0};
+  uint64_t end = 0;
+  for (const MappingOrder& mapping : mappings) {
+    const pb::vma_entry& vma = *mapping.vma;
+    const bool follows = vma.start() == end;
+    if (mapping.pages && is_fresh(mapping, huge)) {
+      if (!follows) {
+        if (range.end != 0) fill.expect_fresh(range.start, range.end);
+        range.start = vma.start();
+      }
+      range.end = end = vma.end();
+    } else if (follows && !mapping.pages && is_plain(vma)) {
+      end = vma.end();
+    }
+  }
+  if (range.end != 0) fill.expect_fresh(range.start, range.end);
 }
 
 // Which pages are to be written how. match_pages() has seen that every page lies in a mapping.
 Result<void> collect(PageFill& fill, const std::vector<MappingOrder>& mappings,
                      const PageSources& pages) {
   const bool huge = always_huge();
+  expect_fresh_pages(fill, mappings, huge);
   const pb::vma_entry* vma = nullptr;
   bool fresh = false;
   size_t at = 0;
@@ -99,9 +129,7 @@ Result<void> collect(PageFill& fill, const std::vector<MappingOrder>& mappings,
       while (mappings[at].vma->end() <= run.vaddr) ++at;
       if (vma != mappings[at].vma) {
         vma = mappings[at].vma;
-        // Where there were huge pages, the mapping asks for them while it is filled (mapping.cc).
-        fresh = is_fresh(*vma, huge) && mappings[at].huge.empty();
-        if (fresh) fill.expect_fresh(vma->start(), vma->end());
+        fresh = is_fresh(mappings[at], huge);
       }
       PageSource part = run;
       part.nr_pages = std::min(run.nr_pages, (vma->end() - run.vaddr) / sys::page_size());

@@ -23,6 +23,10 @@ constexpr uint64_t kAdvice = 1ULL << MADV_SEQUENTIAL | 1ULL << MADV_RANDOM | 1UL
                              1ULL << MADV_HUGEPAGE | 1ULL << MADV_NOHUGEPAGE |
                              1ULL << MADV_WIPEONFORK;
 
+// The kernel refuses a call that alone asks for more memory than there is: with overcommit_memory 0, each is looked
+// at by itself.
+constexpr uint64_t kMostMerged = 256 << 20;
+
 constexpr int kMostNodeWords = 1024 / 64;  // as many nodes as any kernel is built for
 
 std::string place_of(const pb::vma_entry& vma) {
@@ -99,12 +103,26 @@ void lock(Batch& batch, const MappingOrder& order) {
   if (!on_fault) batch.call(SYS_mlock, vma.start(), vma.end() - vma.start()).any_result();
 }
 
+// Neighbours that are alike so far, and that the kernel would merge at this point anyway, come by one call.
+void map(Batch& batch, const pb::vma_entry& vma, int source, uint32_t prot) {
+  const uint64_t size = vma.end() - vma.start();
+  const uint32_t flags = flags_of(vma, source < 0);
+  const bool merges = source < 0 && (flags & (MAP_GROWSDOWN | MAP_HUGETLB)) == 0;
+  if (merges &&
+      batch.lengthen(SYS_mmap, vma.start(), size, kMostMerged, {prot, flags, source, vma.pgoff()}))
+    return;
+  batch.call(SYS_mmap, vma.start(), size, prot, flags, source, vma.pgoff())
+      .expect_exactly(static_cast<int64_t>(vma.start()));
+}
+
 void finish(TaskRestore& task, const MappingOrder& order, uint32_t prot) {
   const pb::vma_entry& vma = *order.vma;
   const uint64_t size = vma.end() - vma.start();
   Batch& batch = task.plan.calls(Phase::protect);
   collapse(batch, order);
-  if (prot != vma.prot()) batch.call(SYS_mprotect, vma.start(), size, vma.prot());
+  if (prot != vma.prot() &&
+      !batch.lengthen(SYS_mprotect, vma.start(), size, ~uint64_t{0}, {vma.prot()}))
+    batch.call(SYS_mprotect, vma.start(), size, vma.prot());
   for (int advice = 0; advice < 64; ++advice)
     if ((vma.madv() >> advice & 1) != 0) batch.call(SYS_madvise, vma.start(), size, advice);
   lock(batch, order);
@@ -142,11 +160,8 @@ Result<void> plan_mapping(TaskRestore& task, const MappingOrder& order,
     return Error::bad_image(fmt::format("{} has advice {:#x}", place_of(vma), vma.madv()));
   const int source = TRY(source_of(task, vma, sizes));
   const uint32_t prot = vma.prot() | (order.pages ? uint32_t{PROT_WRITE} : 0);
+  map(task.plan.calls(Phase::map), vma, source, prot);
   Batch& batch = task.plan.calls(Phase::map);
-  batch
-      .call(SYS_mmap, vma.start(), vma.end() - vma.start(), prot, flags_of(vma, source < 0), source,
-            vma.pgoff())
-      .expect_exactly(static_cast<int64_t>(vma.start()));
   if (order.extra != nullptr && order.extra->has_policy())
     TRY(set_policy(batch, vma, order.extra->policy()));
   advise_huge(batch, order);
