@@ -1,5 +1,6 @@
 #include "engine/load.h"
 
+#include <map>
 #include <set>
 
 namespace cryo {
@@ -55,9 +56,12 @@ Result<TaskImage> load_task(const ImageReader& images, const pb::pstree_entry& n
   std::optional<pb::cryo_task_entry> extra =
       TRY(images.record<pb::cryo_task_entry>({ImageKind::cryo, pid}));
   if (!extra) return task;
-  for (const pb::cryo_thread_entry& entry : extra->threads())
-    for (ThreadImage& thread : task.threads)
-      if (thread.tid.value == static_cast<int32_t>(entry.tid())) thread.extra = entry;
+  std::map<uint32_t, ThreadImage*> threads;
+  for (ThreadImage& thread : task.threads)
+    threads[static_cast<uint32_t>(thread.tid.value)] = &thread;
+  for (pb::cryo_thread_entry& entry : *extra->mutable_threads())
+    if (const auto thread = threads.find(entry.tid()); thread != threads.end())
+      thread->second->extra = std::move(entry);
   extra->clear_threads();
   task.extra = std::move(*extra);
   return task;

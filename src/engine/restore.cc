@@ -83,6 +83,7 @@ Result<void> compile(TaskRestore& task) {
   for (const TaskKind* kind : task_kinds())
     if (kind->compile != nullptr)
       TRY_IN(kind->compile(task), "planning the {} of {}", kind->name, task.image.pid());
+  task.plan.join_waits();
   return {};
 }
 

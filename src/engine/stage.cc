@@ -58,8 +58,14 @@ Result<std::vector<AddressRange>> taken_ranges(const TaskImage& image) {
   const uint64_t top = arch::user_space_end();
   for (const procfs::Vma& vma : ours)
     if (vma.end <= top) taken.push_back({vma.start, vma.end});
-  for (const pb::vma_entry& vma : image.mm.vmas())
-    if (vma.end() <= top && vma.start() < vma.end()) taken.push_back({vma.start(), vma.end()});
+  for (const pb::vma_entry& vma : image.mm.vmas()) {
+    if (vma.end() > top || vma.start() >= vma.end()) continue;
+    // Most follow on each other.
+    if (!taken.empty() && taken.back().end == vma.start())
+      taken.back().end = vma.end();
+    else
+      taken.push_back({vma.start(), vma.end()});
+  }
   std::ranges::sort(taken, {}, &AddressRange::start);
   std::vector<AddressRange> merged;
   for (const AddressRange& range : taken) {
@@ -243,6 +249,7 @@ Batch Stage::spawning(size_t first) const {
 
 Result<void> Stage::spawn_threads() {
   const uint64_t until = monotonic_ns() + kPatience;
+  post_first_calls();
   for (size_t next = 1; next < image_->threads.size();) {
     const Batch batch = spawning(next);
     const Outcome made = TRY(puppets_[0].run(batch));
@@ -256,20 +263,33 @@ Result<void> Stage::spawn_threads() {
     }
     return std::move(error).during(fmt::format("making the threads of {}", pid()));
   }
-  const uint64_t arena = (plan_->largest_thread_batch() + 15) & ~uint64_t{15};
   const unsigned options = trace_options(*image_);
   for (size_t i = 1; i < image_->threads.size(); ++i) {
+    (void)TRY(tracer_->seize(image_->threads[i].tid, options));
     tids_.push_back(image_->threads[i].tid);
-    const Running thread = TRY(tracer_->seize(tids_.back(), options));
-    puppets_.emplace_back(*area_, static_cast<uint32_t>(i), thread, (i - 1) * arena, arena);
   }
   return {};
 }
 
+// A thread that finds its first calls when it begins need not be woken for them. But filters must be out of force
+// before it makes any.
+void Stage::post_first_calls() {
+  const uint64_t arena = (plan_->largest_thread_batch() + 15) & ~uint64_t{15};
+  for (size_t i = 1; i < image_->threads.size(); ++i)
+    puppets_.emplace_back(*area_, static_cast<uint32_t>(i),
+                          Running(*tracer_, image_->threads[i].tid), (i - 1) * arena, arena);
+  if ((trace_options(*image_) & PTRACE_O_SUSPEND_SECCOMP) != 0) return;
+  const std::vector<Batch>& first = plan_->steps(Phase::thread).calls;
+  for (size_t i = 1; i < first.size(); ++i)
+    if (!first[i].empty()) puppets_[i].post(first[i]);
+  first_are_posted_ = true;
+}
+
 Result<void> Stage::perform_calls(const std::vector<Batch>& calls, Phase phase) {
   // All are posted before any is waited for.
+  const bool posted = phase == Phase::thread && first_are_posted_;
   for (size_t i = 0; i < calls.size(); ++i)
-    if (!calls[i].empty()) puppets_[i].post(calls[i]);
+    if (!calls[i].empty() && (i == 0 || !posted)) puppets_[i].post(calls[i]);
   for (size_t i = 0; i < calls.size(); ++i) {
     if (calls[i].empty()) continue;
     const Outcome outcome = TRY(puppets_[i].wait());
@@ -288,161 +308,6 @@ Result<void> Stage::perform(Phase phase) {
   TaskStage stage{pid(), proc_->dir(), tids_, puppets_[0], scratch, restore_->log};
   for (const HostStep& step : steps.host)
     TRY_IN(step.perform(stage), "restoring {}: {}", pid(), step.what);
-  return {};
-}
-
-Result<std::vector<Stopped>> Stage::stop_all() {
-  for (const Puppet& puppet : puppets_) TRY(puppet.task().interrupt());
-  std::vector<Stopped> stopped;
-  for (const Puppet& puppet : puppets_) {
-    Running running = puppet.task();
-    stopped.push_back(TRY(std::move(running).wait_for_interrupt()));
-  }
-  return stopped;
-}
-
-namespace {
-
-constexpr uint64_t kMostVdso = 1 << 20;
-
-// 0 if it is not there.
-uint64_t find_in(FdRef mem, uint64_t start, uint64_t end) {
-  const std::span<const std::byte> wanted = arch::syscall_instruction();
-  std::vector<std::byte> text(end - start);
-  if (!sys::pread_all(mem, text.data(), text.size(), start)) return 0;
-  const auto at = std::search(text.begin(), text.end(), wanted.begin(), wanted.end());
-  return at == text.end() ? 0 : start + static_cast<uint64_t>(at - text.begin());
-}
-
-}  // namespace
-
-Result<uint64_t> Stage::find_syscall_instruction() const {
-  const Fd mem = TRY(proc_->open("mem", O_RDONLY));
-  // Where it was in the image it is as a rule; to read all mappings takes a while if there are many.
-  for (const pb::vma_entry& vma : image_->mm.vmas()) {
-    const bool is_vdso = (vma.status() & kVmaVdso) != 0 && vma.end() - vma.start() <= kMostVdso;
-    const uint64_t found = is_vdso ? find_in(mem, vma.start(), vma.end()) : 0;
-    if (found != 0) return found;
-  }
-  const std::vector<procfs::Vma> vmas = TRY(proc_->maps());
-  for (const procfs::Vma& vma : vmas) {
-    const uint64_t found = vma.name == "[vdso]" ? find_in(mem, vma.start, vma.end) : 0;
-    if (found != 0) return found;
-  }
-  return Error::of(ErrorKind::bug, "no system call instruction in the vDSO");
-}
-
-Result<void> Stage::unmap_area(const Stopped& leader) {
-  const uint64_t instruction = TRY(find_syscall_instruction());
-  const auto unmap = [&](uint64_t start, uint64_t size) -> Result<void> {
-    arch::Registers registers = TRY(leader.registers());
-    registers.call(instruction, SYS_munmap, {start, size, 0, 0, 0, 0});
-    TRY(leader.set_registers(registers));
-    const int64_t result = TRY(leader.execute_call());
-    if (result != 0)
-      return Error::os(static_cast<int>(-result),
-                       fmt::format("in the task: munmap({:#x}, {})", start, size));
-    return {};
-  };
-  TRY(unmap(area_->remote(), area_->size()));
-  const auto& vmas = image_->mm.vmas();
-  if (std::ranges::any_of(vmas,
-                          [](const pb::vma_entry& vma) { return (vma.status() & kVmaVdso) != 0; }))
-    return {};
-  // The task had no vDSO. Ours goes last of all: the instruction is in it, and none is executed after it.
-  for (const bool code : {false, true})
-    for (const SpecialMapping& special : restore_->special)
-      if ((special.name == "[vdso]") == code) TRY(unmap(special.parked, special.size));
-  return {};
-}
-
-namespace {
-
-// Whether the thread has taken up its wait again (Phase::wait), so that the kernel can continue it.
-Result<bool> waits_again(const Stopped& thread, const ThreadImage& image) {
-  if (!image.extra.interrupted_call().has_left_ns()) return false;
-  const arch::Registers registers = TRY(thread.registers());
-  const std::optional<arch::InterruptedCall> call = registers.interrupted_call();
-  return call && call->restart == arch::Restart::restart_block;
-}
-
-// In the images an interrupted call is about to start again. Here the kernel is to decide that, as it would have
-// at the stop: with a handler to run first, some calls fail instead.
-void interrupt_again(const pb::cryo_interrupted_call& image, bool waiting,
-                     arch::Registers& registers) {
-  constexpr uint64_t kSoon = 1'000'000'000;
-  if (!registers.is_in_front_of(image.nr()) || image.restart() > 3) return;
-  auto restart = static_cast<arch::Restart>(image.restart());
-  if (restart == arch::Restart::restart_block && !waiting) {
-    // It has returned at once: its time was over, or what it waits for was there.
-    if (image.has_left_ns() && image.left_ns() < kSoon) {
-      registers.skip_call(arch::timed_wait(image.nr()) == arch::TimedWait::futex ? -ETIMEDOUT : 0);
-      return;
-    }
-    restart = arch::Restart::nohand;
-  }
-  registers.enter({image.nr(), restart});
-}
-
-// The signal that stopped it before, as waitpid shows it, if that can stop it now. In an orphaned process group, such as
-// that of a session leader, only SIGSTOP can.
-int stop_signal(const TaskImage& image) {
-  const auto signal = static_cast<int>(image.tc().stop_signo());
-  if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU) return SIGSTOP;
-  const int entry = signal - 1 - (signal > SIGKILL ? 1 : 0) - (signal > SIGSTOP ? 1 : 0);
-  const bool is_default =
-      entry < image.tc().sigactions_size() && image.tc().sigactions(entry).sigaction() == 0;
-  const bool is_blocked = (image.tc().blk_sigset() & sys::sig_bit(signal)) != 0;
-  const bool is_orphaned = image.node.sid() == image.node.pid();
-  return is_default && !is_blocked && !is_orphaned ? signal : SIGSTOP;
-}
-
-// A SIGSTOP was pending: the kinds leave it to us.
-bool is_about_to_stop(const TaskImage& image) {
-  const auto has_stop = [](const pb::signal_queue_entry& queue) {
-    return std::ranges::any_of(queue.signals(), [](const pb::siginfo_entry& entry) {
-      int signal = 0;
-      if (entry.siginfo().size() >= sizeof(signal))
-        std::memcpy(&signal, entry.siginfo().data(), sizeof(signal));
-      return signal == SIGSTOP;
-    });
-  };
-  return has_stop(image.tc().signals_s()) ||
-         std::ranges::any_of(image.threads, [&](const ThreadImage& thread) {
-           return has_stop(thread.core.thread_core().signals_p());
-         });
-}
-
-Result<void> set_dispatch(const ThreadImage& thread) {
-  const pb::cryo_dispatch_entry& entry = thread.extra.dispatch();
-  return sys::ptrace_set_syscall_user_dispatch(
-      thread.tid, {PR_SYS_DISPATCH_ON, entry.selector(), entry.offset(), entry.length()});
-}
-
-}  // namespace
-
-Result<void> Stage::let_go(bool stopped) {
-  std::vector<Stopped> threads = TRY(stop_all());
-  std::vector<bool> waiting;
-  for (size_t i = 0; i < threads.size(); ++i)
-    waiting.push_back(TRY(waits_again(threads[i], image_->threads[i])));
-  TRY(unmap_area(threads[0]));
-  for (size_t i = 0; i < threads.size(); ++i) {
-    const ThreadImage& image = image_->threads[i];
-    arch::ThreadState state = TRY(arch::decode_thread(image.core));
-    if (image.extra.has_interrupted_call())
-      interrupt_again(image.extra.interrupted_call(), waiting[i], state.general);
-    const uint64_t mask =
-        i == 0 ? image_->tc().blk_sigset() : image.core.thread_core().blk_sigset();
-    TRY(threads[i].set_signal_mask(mask));
-    TRY_IN(threads[i].set_thread_state(state), "setting the registers of thread {}", image.tid);
-    // Not earlier: a thread that dispatches its system calls could not make ours.
-    if (image.extra.has_dispatch())
-      TRY_IN(set_dispatch(image), "setting the system call dispatch of thread {}", image.tid);
-  }
-  if (stopped || is_about_to_stop(*image_)) TRY(sys::kill(pid(), stop_signal(*image_)));
-  for (Stopped& thread : threads) TRY(std::move(thread).detach());
-  alive_ = false;
   return {};
 }
 

@@ -38,9 +38,12 @@ class Stage {
   Result<void> spawn_leader();
   Result<void> empty_address_space();
   Result<void> spawn_threads();
+  void post_first_calls();
   Batch spawning(size_t first) const;  // of the threads from this one on
   Result<void> perform_calls(const std::vector<Batch>& calls, Phase phase);
   Result<std::vector<Stopped>> stop_all();
+  Result<bool> wait_until_it_waits(size_t index, Stopped& thread);
+  Result<void> let_it_sleep(Tid tid) const;
   Result<void> unmap_area(const Stopped& leader);
   Result<uint64_t> find_syscall_instruction() const;
   void kill();
@@ -54,6 +57,7 @@ class Stage {
   std::vector<Puppet> puppets_;  // by thread
   std::vector<Tid> tids_;
   std::unique_ptr<procfs::ProcTask> proc_;
+  bool first_are_posted_ = false;  // the other threads' calls of Phase::thread
   bool alive_ = false;
 };
 

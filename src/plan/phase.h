@@ -26,7 +26,8 @@ enum class Phase : uint8_t {
   creds,    // of each thread: ids, capabilities, securebits
   late,  // what changes of credentials would reset: dumpable, parent-death signal; resource limits
   arm,   // timers run from here
-  wait,  // of each thread: one call at most, which does not return: waits that had a part of their time left
+  wait,  // of each thread: one call at most, which does not return: waits that had a part of their time left (but see
+         // TaskPlan::join_waits)
 };
 constexpr size_t kPhases = static_cast<size_t>(Phase::wait) + 1;
 

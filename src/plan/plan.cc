@@ -17,6 +17,20 @@ void TaskPlan::host(Phase phase, std::string what,
   steps(phase).host.push_back({std::move(what), std::move(perform)});
 }
 
+void TaskPlan::join_waits() {
+  const auto idle_between = [this](size_t index) {
+    for (auto p = static_cast<size_t>(Phase::thread) + 1; p < static_cast<size_t>(Phase::wait); ++p)
+      if (index < phases_[p].calls.size() && !phases_[p].calls[index].empty()) return false;
+    return true;
+  };
+  std::vector<Batch>& waits = steps(Phase::wait).calls;
+  for (size_t i = 1; i < waits.size(); ++i) {
+    if (waits[i].empty() || !idle_between(i)) continue;
+    calls(Phase::thread, i).append(waits[i]);
+    waits[i] = Batch();
+  }
+}
+
 bool TaskPlan::PhaseSteps::empty() const {
   return host.empty() && std::ranges::all_of(calls, [](const Batch& b) { return b.empty(); });
 }

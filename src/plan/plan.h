@@ -44,6 +44,10 @@ class TaskPlan {
   Batch& calls(Phase phase, size_t index = 0);
   void host(Phase phase, std::string what, std::function<Result<void>(TaskStage&)> perform);
 
+  // When everything is planned: a thread that does nothing between Phase::thread and Phase::wait begins to wait as soon
+  // as it can. To wake each of a thousand threads once more is a good part of their restore.
+  void join_waits();
+
   struct PhaseSteps {
     std::vector<Batch> calls;  // by thread; may be shorter than the number of threads
     std::vector<HostStep> host;

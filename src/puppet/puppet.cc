@@ -61,6 +61,14 @@ Result<void> Puppet::wait_until_done(uint32_t number) {
 
 bool Puppet::idle() const { return atomic(area_->slot(slot_).done).load() == posted_; }
 
+bool Puppet::is_under_way() const {
+  if (calls_ == 0) return false;
+  int64_t result = 0;
+  const size_t at = (calls_ - 1) * sizeof(puppet_call) + offsetof(puppet_call, result);
+  std::memcpy(&result, area_->arena().data() + arena_offset_ + at, sizeof(result));
+  return result == kUnderWay;
+}
+
 Result<Outcome> Puppet::wait() {
   TRY(wait_until_done(posted_));
   puppet_slot& slot = area_->slot(slot_);

@@ -25,6 +25,8 @@ class Puppet final : public SyscallRunner {
   void post(const Batch& batch);
   Result<Outcome> wait();
   bool idle() const;  // the batch posted last is finished: wait() would return at once
+  // The batch posted last ended with a call that does not reply, and this has not returned.
+  bool is_under_way() const;
 
   Running task() const { return task_; }
   uint64_t arena_size() const { return arena_size_; }

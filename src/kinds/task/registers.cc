@@ -7,13 +7,10 @@
 #include "arch/interrupted.h"
 #include "kinds/all.h"
 
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include <ctime>
-
-#include "sys/file.h"
 
 namespace cryo {
 namespace {
@@ -54,28 +51,12 @@ void wait_again(Batch& batch, const arch::Registers& r, const pb::cryo_interrupt
   }
 }
 
-// Or its time is over already.
-Result<void> wait_for_call(const TaskStage& stage, Tid tid) {
-  const auto is_asleep = [&]() -> Result<bool> {
-    const std::string text = TRY(sys::read_file(stage.proc, fmt::format("task/{}/stat", tid)));
-    return text.find(") S ") != std::string::npos;
-  };
-  for (int tries = 0; tries < 1000; ++tries) {
-    const bool asleep = TRY(is_asleep());
-    if (asleep) break;
-    sched_yield();
-  }
-  return {};
-}
-
 void compile_wait(TaskRestore& task, size_t i, const arch::Registers& registers) {
   const ThreadImage& image = task.image.threads[i];
   const pb::cryo_interrupted_call& call = image.extra.interrupted_call();
   if (!call.has_left_ns() || arch::timed_wait(call.nr()) == arch::TimedWait::none) return;
   if (arch::waits_until(call.nr(), registers.argument(1))) return;
   wait_again(task.plan.calls(Phase::wait, i), registers, call);
-  task.plan.host(Phase::wait, fmt::format("thread {} waits", image.tid),
-                 [tid = image.tid](TaskStage& stage) { return wait_for_call(stage, tid); });
 }
 
 Result<void> compile(TaskRestore& task) {

@@ -213,12 +213,22 @@ void set_attribute(Batch& batch, const Attribute& attribute, uint64_t value) {
     batch.call(attribute.nr, attribute.set[0], value, 0, 0, 0);
 }
 
-void compile_attributes(TaskRestore& task, size_t index) {
+using OwnValues = std::array<std::optional<uint64_t>, std::size(kAttributes)>;
+
+OwnValues own_values() {
+  OwnValues values;
+  for (size_t i = 0; i < values.size(); ++i)
+    if (kAttributes[i].nr >= 0) values[i] = own_value(kAttributes[i]);
+  return values;
+}
+
+void compile_attributes(TaskRestore& task, size_t index, const OwnValues& own_values) {
   const Attributes& wanted = task.image.threads[index].extra.attributes();
-  for (const Attribute& attribute : kAttributes) {
+  for (size_t i = 0; i < own_values.size(); ++i) {
+    const Attribute& attribute = kAttributes[i];
     if (attribute.nr < 0 || !(wanted.*attribute.has)()) continue;
     const uint64_t value = (wanted.*attribute.value)();
-    const std::optional<uint64_t> own = own_value(attribute);
+    const std::optional<uint64_t>& own = own_values[i];
     // Without an answer it is off, or we are not allowed to ask.
     if (own == value || (!own && value == 0)) continue;
     if (!own && attribute.answers == Answers::with_speculation) {
@@ -259,8 +269,9 @@ void compile_parent_death_signal(TaskRestore& task, size_t index) {
 
 Result<void> compile(TaskRestore& task) {
   const unsigned own_personality = TRY(sys::personality(kInvalid));
+  const OwnValues own = own_values();
   for (size_t i = 0; i < task.image.threads.size(); ++i) {
-    compile_attributes(task, i);
+    compile_attributes(task, i, own);
     compile_personality(task, i, own_personality);
     compile_parent_death_signal(task, i);
   }
