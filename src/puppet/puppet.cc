@@ -7,6 +7,7 @@
 #include "base/kill_point.h"
 #include "sys/futex.h"
 #include "sys/process.h"
+#include "trace/yields.h"
 
 namespace cryo {
 namespace {
@@ -44,8 +45,9 @@ Result<void> Puppet::wait_until_done(uint32_t number) {
     if (atomic(slot.done).load() == number) return {};
     cpu_pause();
   }
-  for (int turn = 0; turn < kYields; ++turn) {
-    sys::sched_yield();
+  Yields yields;
+  for (int turn = 0; turn < kYields && yields.are_short(); ++turn) {
+    yields.yield();
     if (atomic(slot.done).load() == number) return {};
   }
   atomic(slot.waited).store(1);

@@ -12,6 +12,7 @@
 #include "base/kill_point.h"
 #include "sys/file.h"
 #include "sys/ptrace.h"
+#include "trace/yields.h"
 
 namespace cryo {
 namespace {
@@ -38,6 +39,17 @@ Error asked_to_end(int signal) {
 
 bool stops_the_group(int signal) {
   return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
+// "state D in the kernel's function x".
+std::string what_it_does(Tid tid) {
+  const std::string stat =
+      sys::read_file(FdRef(AT_FDCWD), fmt::format("/proc/{}/stat", tid)).value_or("");
+  const size_t state = stat.rfind(") ");
+  const std::string function =
+      sys::read_file(FdRef(AT_FDCWD), fmt::format("/proc/{}/wchan", tid)).value_or("");
+  return fmt::format("state {} in the kernel's function {}",
+                     state == std::string::npos ? '?' : stat[state + 2], function);
 }
 
 int signal_to_deliver(sys::WaitStatus status) {
@@ -160,17 +172,23 @@ Result<void> Stopped::detach() && {
 
 Result<Tracer> Tracer::create(uint64_t deadline_ns) {
   const sys::SigSet old_mask = TRY(sys::rt_sigprocmask(SIG_SETMASK, sys::kAllSignals));
-  return Tracer(deadline_ns, old_mask);
+  // Whoever started us may ignore it: then no stop would be told, and the wait would last until the deadline.
+  const sys::KernelSigaction old_action = TRY(sys::rt_sigaction(SIGCHLD));
+  TRY(sys::rt_sigaction(SIGCHLD, {}));
+  return Tracer(deadline_ns, old_mask, old_action);
 }
 
 Tracer::Tracer(Tracer&& other) noexcept
     : deadline_ns_(other.deadline_ns_),
       old_mask_(other.old_mask_),
+      old_action_(other.old_action_),
       interruptible_(other.interruptible_),
       active_(std::exchange(other.active_, false)) {}
 
 Tracer::~Tracer() {
-  if (active_) (void)sys::rt_sigprocmask(SIG_SETMASK, old_mask_);
+  if (!active_) return;
+  (void)sys::rt_sigaction(SIGCHLD, old_action_);
+  (void)sys::rt_sigprocmask(SIG_SETMASK, old_mask_);
 }
 
 Result<sys::WaitStatus> Tracer::poll(Tid tid) {
@@ -183,20 +201,21 @@ Result<sys::WaitStatus> Tracer::poll(Tid tid) {
 }
 
 Result<sys::WaitStatus> Tracer::wait(Tid tid) {
+  Yields yields;
   for (int turn = 0;; ++turn) {
     const sys::WaitStatus status = TRY(poll(tid));
     if (status.raw() != 0) return status;
     // Most stops are microseconds away, and a signal wakes late: to give way to the task first made a stop
     // take 6 us instead of 9, and on a loaded machine instead of 40.
-    if (turn < kYields) {
-      sys::sched_yield();
+    if (turn < kYields && yields.are_short()) {
+      yields.yield();
       continue;
     }
     timespec left{3600, 0};
     if (deadline_ns_ != 0) {
       const uint64_t now = monotonic_ns();
       if (now >= deadline_ns_)
-        return Error::os(ETIME, fmt::format("task {} did not stop", tid))
+        return Error::os(ETIME, fmt::format("task {} did not stop ({})", tid, what_it_does(tid)))
             .hint(
                 "it is probably in an uninterruptible sleep (state D, see /proc/PID/stack); "
                 "--timeout "

@@ -4,7 +4,7 @@
 // Running. A task that dies is Error::gone.
 //
 // While a Tracer lives every signal is blocked in the calling thread (raw mask: glibc would leave 32 and 33
-// open). SIGCHLD wakes the wait loop; SIGINT, SIGTERM and the like end it with an error, so that everything
+// open), and SIGCHLD has its default action. SIGCHLD wakes the wait loop; SIGINT, SIGTERM and the like end it with an error, so that everything
 // frozen is let go in order.
 #pragma once
 
@@ -96,10 +96,11 @@ class Tracer {
   Result<sys::WaitStatus> poll(Tid tid);
 
  private:
-  Tracer(uint64_t deadline_ns, sys::SigSet old_mask)
-      : deadline_ns_(deadline_ns), old_mask_(old_mask) {}
+  Tracer(uint64_t deadline_ns, sys::SigSet old_mask, const sys::KernelSigaction& old_action)
+      : deadline_ns_(deadline_ns), old_mask_(old_mask), old_action_(old_action) {}
   uint64_t deadline_ns_;
   sys::SigSet old_mask_;
+  sys::KernelSigaction old_action_;
   bool interruptible_ = true;
   bool active_ = true;
 };
