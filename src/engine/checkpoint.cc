@@ -60,11 +60,9 @@ Error advised(Error error, const procfs::ProcTask& proc) {
   return error;
 }
 
-// The look before the freeze is a courtesy, all is looked at again behind it: so many mappings are enough.
-constexpr size_t kMappingsBefore = 1000;
-
-Result<void> look_once(Capture& capture, const procfs::ProcTask& proc) {
-  const TaskView view = TRY(view_task(capture, capture.options.tree, proc, kMappingsBefore));
+Result<void> look_once(Capture& capture, const procfs::ProcTask& proc, Recorders& recorders) {
+  const TaskView view =
+      TRY(view_task(capture, capture.options.tree, proc, recorders, Look::before));
   return examine_task(view);
 }
 
@@ -76,13 +74,14 @@ bool is_among(const Blocker& blocker, const std::vector<Blocker>& all) {
 
 // The look before the freeze: what is blocked anyway should not be stopped at all. The task opens and closes files
 // meanwhile, so that one look may see half of one and half of another: what counts is what two looks agree on.
-Result<void> look(Capture& capture, const procfs::ProcDir& dir, const procfs::ProcTask& proc) {
-  TRY(examine_target(dir, capture.options.tree, proc, capture.blockers));
+Result<void> look(Capture& capture, const procfs::ProcDir& dir, const procfs::ProcTask& proc,
+                  Recorders& recorders) {
+  TRY(examine_target(dir, capture.options.tree, proc, recorders.threads, capture.blockers));
   if (!capture.blockers.empty()) return {};  // most have nothing more to look at
-  const Result<void> first = look_once(capture, proc);
+  const Result<void> first = look_once(capture, proc, recorders);
   if (first && capture.blockers.empty()) return {};
   const std::vector<Blocker> before = std::exchange(capture.blockers, {});
-  TRY(look_once(capture, proc));
+  TRY(look_once(capture, proc, recorders));
   if (first)
     std::erase_if(capture.blockers, [&](const Blocker& b) { return !is_among(b, before); });
   return {};
@@ -117,12 +116,12 @@ Result<FrozenProcess> freeze(const DumpOptions& options, const procfs::ProcTask&
 // From the freeze to complete images.
 Result<void> capture_frozen(Capture& capture, const procfs::ProcDir& dir,
                             const procfs::ProcTask& proc, const FrozenProcess& frozen,
-                            Snapshot& snapshot) {
+                            Recorders& recorders, Snapshot& snapshot) {
   const Pid pid = capture.options.tree;
   TRY(fill_inventory(snapshot.inventory));
-  TRY(examine_target(dir, pid, proc, capture.blockers));
+  TRY(examine_target(dir, pid, proc, recorders.threads, capture.blockers));
   if (!capture.blockers.empty()) return blocked(pid, capture.blockers);
-  Result<TaskImage> image = capture_task(capture, pid, proc, frozen, snapshot.inventory);
+  Result<TaskImage> image = capture_task(capture, pid, proc, frozen, recorders, snapshot.inventory);
   if (!capture.blockers.empty()) return blocked(pid, capture.blockers);
   if (!image) return std::move(image).error();
   snapshot.tasks.push_back(std::move(*image));
@@ -145,9 +144,10 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
   Capture capture{options, job.log, images,   files,        report,
                   1,       1,       blockers, job.progress, snapshot.seccomp};
 
+  Recorders recorders;
   const procfs::ProcDir proc_dir = TRY(procfs::ProcDir::open());
   const procfs::ProcTask proc = TRY(open_target(proc_dir, options.tree));
-  TRY(look(capture, proc_dir, proc));
+  TRY(look(capture, proc_dir, proc, recorders));
   if (!blockers.empty()) return blocked(options.tree, blockers);
   TRY(job.notify(Action::pre_dump, options.tree));
 
@@ -179,7 +179,7 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
   };
   // What is left to write does not need the tasks; but a post-dump script does need them to be still.
   const bool early = options.final_state == FinalState::running && options.action_scripts.empty();
-  Result<void> captured = capture_frozen(capture, proc_dir, proc, frozen, snapshot);
+  Result<void> captured = capture_frozen(capture, proc_dir, proc, frozen, recorders, snapshot);
   if (captured && early) captured = finish_tasks();
   if (captured) captured = write_snapshot(images, snapshot);
   if (captured) captured = std::move(images).commit();
@@ -208,9 +208,10 @@ Result<std::vector<Blocker>> explain_checkpoint(const DumpOptions& options, Job&
   CapturedFiles files(snapshot);
   Capture capture{options, job.log, images,   files,        report,
                   1,       1,       blockers, job.progress, snapshot.seccomp};
+  Recorders recorders;
   const procfs::ProcDir proc_dir = TRY(procfs::ProcDir::open());
   const procfs::ProcTask proc = TRY(open_target(proc_dir, options.tree));
-  TRY(look(capture, proc_dir, proc));
+  TRY(look(capture, proc_dir, proc, recorders));
   return blockers;
 }
 

@@ -7,7 +7,6 @@
 #include <ctime>
 
 #include "arch/interrupted.h"
-#include "engine/restart_block.h"
 #include "sys/file.h"
 #include "sys/ptrace.h"
 
@@ -137,11 +136,6 @@ std::optional<uint64_t> time_left(const RestartBlock& block, Pid pid) {
   return block.until_ns > now_ns ? block.until_ns - now_ns : 1;
 }
 
-bool has_to_be_found(const FrozenThread& thread, FdRef mem) {
-  return goes_on_waiting(thread) &&
-         (is_unknown(*thread.state.general.interrupted_call()) || !is_short(thread, mem));
-}
-
 // Completes the call, and tells the time that is left.
 std::optional<uint64_t> complete_call(FrozenThread& thread, const RestartBlock& block, Pid pid) {
   if (!goes_on_waiting(thread)) return std::nullopt;
@@ -166,17 +160,6 @@ std::optional<uint64_t> complete_call_by_guess(FrozenThread& thread, FdRef mem) 
                                  : std::nullopt;
 }
 
-// Empty when no thread needs them, or none can be had.
-RestartBlocks restart_blocks_of(const TaskCapture& task) {
-  const auto needed = [&](const FrozenThread& thread) { return has_to_be_found(thread, task.mem); };
-  if (std::ranges::none_of(task.threads, needed)) return {};
-  Result<RestartBlocks> blocks = read_restart_blocks(task.pid);
-  if (blocks) return std::move(*blocks);
-  task.capture.log.warn("waits with a time limit may begin anew in {}: {}", task.pid,
-                        blocks.error().message());
-  return {};
-}
-
 }  // namespace
 
 uint64_t monotonic_ns() {
@@ -191,27 +174,30 @@ Result<void> take_back_the_stop(FrozenThread& thread, const procfs::ProcTask& pr
   const std::optional<uint64_t> finished = registers.finished_call();
   if (finished && registers.result() == -EINTR && arch::fails_at_a_stop(*finished)) {
     const bool due = TRY(handler_is_due(thread.task.tid(), proc));
-    if (!due) registers.interrupt({*finished, arch::Restart::nohand});
+    if (due) return {};
+    registers.interrupt({*finished, arch::Restart::nohand});
+    return thread.task.set_registers(registers);  // also for a thread that nothing is injected into
   }
   return {};
 }
 
-void record_interrupted_calls(TaskCapture& task) {
-  const RestartBlocks blocks = restart_blocks_of(task);
-  for (size_t i = 0; i < task.threads.size(); ++i) {
-    FrozenThread& thread = task.threads[i];
-    const std::vector<int32_t>& numbers = task.statuses[i].ns_pid;
-    const auto block = blocks.find(numbers.empty() ? thread.task.tid().value : numbers.back());
-    const std::optional<uint64_t> left = block != blocks.end()
-                                             ? complete_call(thread, block->second, task.pid)
-                                             : complete_call_by_guess(thread, task.mem);
-    const std::optional<arch::InterruptedCall> call = thread.state.general.interrupted_call();
-    if (!call) continue;
-    pb::cryo_interrupted_call& out = *task.image.threads[i].extra.mutable_interrupted_call();
-    out.set_nr(call->nr);
-    out.set_restart(static_cast<uint32_t>(call->restart));
-    if (left) out.set_left_ns(*left);
-  }
+bool waits_for_unknown_time(const FrozenThread& thread, FdRef mem) {
+  return goes_on_waiting(thread) &&
+         (is_unknown(*thread.state.general.interrupted_call()) || !is_short(thread, mem));
+}
+
+void record_interrupted_call(ThreadCapture& capture) {
+  FrozenThread& thread = capture.task.threads[capture.index];
+  const ThreadRecord* record = capture.record();
+  const std::optional<uint64_t> left =
+      record != nullptr ? complete_call(thread, record->restart, capture.task.pid)
+                        : complete_call_by_guess(thread, capture.task.mem);
+  const std::optional<arch::InterruptedCall> call = thread.state.general.interrupted_call();
+  if (!call) return;
+  pb::cryo_interrupted_call& out = *capture.image().extra.mutable_interrupted_call();
+  out.set_nr(call->nr);
+  out.set_restart(static_cast<uint32_t>(call->restart));
+  if (left) out.set_left_ns(*left);
 }
 
 }  // namespace cryo

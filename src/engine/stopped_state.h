@@ -17,9 +17,13 @@ namespace cryo {
 // `proc` is the task, `mem` its memory.
 Result<void> take_back_the_stop(FrozenThread& thread, const procfs::ProcTask& proc, FdRef mem);
 
-// Records which calls were interrupted and how, and how long their waits would still have taken. A warning when that
-// is known only in part: such waits start with their full time.
-void record_interrupted_calls(TaskCapture& task);
+// Whether the thread is in a wait that will go on for a part of its time, and only the thread's record tells for how
+// long, or which call it is.
+bool waits_for_unknown_time(const FrozenThread& thread, FdRef mem);
+
+// Records which call was interrupted and how, and how long its wait would still have taken. Without a record of the
+// thread the last is mostly not known: the wait will start with its full time.
+void record_interrupted_call(ThreadCapture& thread);
 
 uint64_t monotonic_ns();
 

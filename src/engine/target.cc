@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "sys/process.h"
 
 namespace cryo {
@@ -60,6 +62,20 @@ void examine_rights(Pid pid, const procfs::ProcTask& proc, const procfs::TaskSta
          memory ? "run cryo as root, or give it CAP_SYS_PTRACE too" : "run cryo as root"});
 }
 
+// Each thread may have children, and of many threads it takes long to find out that they have none.
+Result<std::vector<Pid>> children_of(Pid pid, const procfs::ProcTask& proc, size_t threads,
+                                     ThreadRecorder& recorder) {
+  constexpr size_t kFew = 32;
+  if (threads > kFew) {
+    const Result<ThreadRecords> records = recorder.read(pid);
+    if (records && std::ranges::none_of(records.value(), [](const auto& entry) {
+          return entry.second.has_children;
+        }))
+      return std::vector<Pid>();
+  }
+  return proc.children();
+}
+
 }  // namespace
 
 Result<procfs::ProcTask> open_target(const procfs::ProcDir& proc, Pid pid) {
@@ -71,7 +87,7 @@ Result<procfs::ProcTask> open_target(const procfs::ProcDir& proc, Pid pid) {
 }
 
 Result<void> examine_target(const procfs::ProcDir& dir, Pid pid, const procfs::ProcTask& proc,
-                            std::vector<Blocker>& blockers) {
+                            ThreadRecorder& recorder, std::vector<Blocker>& blockers) {
   const auto block = [&](std::string what, std::string remedy) {
     blockers.push_back({pid, "", std::move(what), std::move(remedy)});
   };
@@ -106,7 +122,7 @@ Result<void> examine_target(const procfs::ProcDir& dir, Pid pid, const procfs::P
     block(fmt::format("is traced by {}", tracer_text(status.tracer_pid)),
           "end the debugger or tracer, or let it detach");
   examine_rights(pid, proc, status, blockers);
-  const std::vector<Pid> children = TRY(proc.children());
+  const std::vector<Pid> children = TRY(children_of(pid, proc, status.threads, recorder));
   for (const Pid child : children)
     block(fmt::format("has a child, {}", name_of(dir, child)),
           "trees of several processes cannot be dumped yet");

@@ -5,6 +5,7 @@
 
 #include "plan/report.h"
 #include "procfs/reader.h"
+#include "trace/thread_records.h"
 
 namespace cryo {
 
@@ -13,7 +14,7 @@ Result<procfs::ProcTask> open_target(const procfs::ProcDir& proc, Pid pid);
 
 // Adds what rules the process out: kernel threads, zombies, ourselves, processes that are traced or have children.
 Result<void> examine_target(const procfs::ProcDir& dir, Pid pid, const procfs::ProcTask& proc,
-                            std::vector<Blocker>& blockers);
+                            ThreadRecorder& recorder, std::vector<Blocker>& blockers);
 
 // After an attach that failed: who traces one of its threads, as advice. Empty when nobody does.
 std::string who_traces(const procfs::ProcTask& proc);

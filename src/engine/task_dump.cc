@@ -5,9 +5,10 @@
 #include <ctime>
 
 #include "engine/ids.h"
-#include "engine/stopped_state.h"
+#include "engine/threads_dump.h"
 #include "kinds/registry.h"
 #include "sys/file.h"
+#include "sys/process.h"
 
 namespace cryo {
 namespace {
@@ -32,12 +33,6 @@ Result<void> capture_kinds(TaskCapture& task) {
   return {};
 }
 
-Result<procfs::TaskStatus> status_of(const TaskView& view, Tid tid) {
-  if (tid == leader_of(view.pid)) return view.status;
-  const std::string text = TRY(sys::read_file(view.proc.dir(), fmt::format("task/{}/status", tid)));
-  return procfs::parse_status(text);
-}
-
 // One batch for all kinds.
 Result<void> ask_leader(TaskCapture& task, SyscallRunner& leader) {
   Batch batch;
@@ -56,35 +51,6 @@ Result<void> ask_leader(TaskCapture& task, SyscallRunner& leader) {
   }
   const Outcome outcome = TRY(leader.run_all(batch));
   for (const Answer& answer : answers) TRY(answer(outcome));
-  return {};
-}
-
-Result<void> ask_threads(TaskCapture& task, Injection& injection) {
-  const std::span<const FrozenThread> others = std::span(task.threads).subspan(1);
-  std::vector<std::vector<Answer>> answers(others.size());
-  std::optional<Error> failure;
-  const auto make = [&](size_t i) {
-    Batch batch;
-    ThreadCapture thread{task, i + 1};
-    for (const TaskKind* kind : task_kinds()) {
-      if (kind->ask_thread == nullptr) continue;
-      Result<Answer> answer = kind->ask_thread(thread, batch);
-      if (answer)
-        answers[i].push_back(std::move(answer).value());
-      else if (!failure)
-        failure = std::move(answer).error();
-    }
-    return batch;
-  };
-  const auto take = [&](size_t i, const Outcome& outcome) -> Result<void> {
-    if (!outcome.complete())
-      return Error::of(ErrorKind::os, fmt::format("thread {} did not answer call {}",
-                                                  others[i].task.tid(), outcome.finished()));
-    for (const Answer& answer : answers[i]) TRY(answer(outcome));
-    return {};
-  };
-  TRY(injection.run_in_threads(others, make, take));
-  if (failure) return std::move(*failure);
   return {};
 }
 
@@ -131,12 +97,40 @@ Result<void> capture_injected(TaskCapture& task, CoordinatorLife& life) {
 
 }  // namespace
 
+namespace {
+
+// The look before the freeze is a courtesy, all is looked at again behind it: so many mappings are enough.
+constexpr size_t kMappingsBefore = 1000;
+constexpr size_t kSamples = 300;
+
+// smaps, or where there are many mappings what serves as well. Samples are taken while the task runs.
+Result<std::vector<procfs::Vma>> view_mappings(const TaskView& view, Recorders& recorders,
+                                               Look look) {
+  const procfs::ProcTask& proc = view.proc;
+  if (look == Look::frozen) {
+    if (!recorders.mappings.has_learnt()) return proc.smaps();
+    Result<std::vector<procfs::Vma>> vmas = recorders.mappings.read(proc, view.pid);
+    if (!vmas) view.capture.log.debug("Reading smaps: {}", vmas.error().message());
+    return vmas ? std::move(vmas) : proc.smaps();
+  }
+  std::vector<procfs::Vma> vmas = TRY(proc.smaps(kMappingsBefore));
+  if (vmas.size() < kMappingsBefore) return vmas;
+  const procfs::ProcDir dir = TRY(procfs::ProcDir::open());
+  const procfs::ProcTask self = TRY(dir.self());
+  Result<void> learnt = recorders.mappings.learn(self, sys::getpid(), kSamples);
+  if (learnt) learnt = recorders.mappings.learn(proc, view.pid, kSamples);
+  if (!learnt) view.capture.log.debug("smaps will be read: {}", learnt.error().message());
+  return vmas;
+}
+
+}  // namespace
+
 Result<TaskView> view_task(Capture& capture, Pid pid, const procfs::ProcTask& proc,
-                           size_t most_mappings) {
+                           Recorders& recorders, Look look) {
   TaskView view{capture, pid, proc, {}, {}, {}, {}};
   view.stat = TRY(proc.stat());
   view.status = TRY(proc.status());
-  view.vmas = TRY(proc.smaps(most_mappings));
+  view.vmas = TRY(view_mappings(view, recorders, look));
   const std::vector<FdNo> fds = TRY(proc.fds());
   for (const FdNo fd : fds) {
     Result<FdView> one = FdView::of_fd(proc.dir(), fd);
@@ -155,24 +149,16 @@ Result<void> examine_task(const TaskView& view) {
 }
 
 Result<TaskImage> capture_task(Capture& capture, Pid pid, const procfs::ProcTask& proc,
-                               const FrozenProcess& frozen, pb::inventory_entry& inventory) {
-  TaskView view = TRY(view_task(capture, pid, proc));
+                               const FrozenProcess& frozen, Recorders& recorders,
+                               pb::inventory_entry& inventory) {
+  TaskView view = TRY(view_task(capture, pid, proc, recorders, Look::frozen));
   TRY(examine_task(view));
   pb::task_kobj_ids_entry ids;
   TRY(assign_ids(view, inventory, ids));
   if (!capture.blockers.empty()) return Error::unsupported("blocked");
-  TaskCapture task{std::move(view), {}, {}, {}, {}};
+  TaskCapture task{std::move(view), {}, {}, {}, {}, {}};
   task.mem = TRY(proc.open("mem", O_RDWR));
-  for (const Stopped& thread : frozen.threads()) {
-    arch::ThreadState state = TRY(thread.thread_state());
-    const sys::SigSet mask = TRY(thread.signal_mask());
-    task.threads.push_back({thread, std::move(state), mask});
-    task.image.threads.push_back({thread.tid(), {}, {}});
-    TRY(take_back_the_stop(task.threads.back(), proc, task.mem));
-    procfs::TaskStatus status = TRY(status_of(task, thread.tid()));
-    task.statuses.push_back(std::move(status));
-  }
-  record_interrupted_calls(task);
+  TRY(take_threads(task, frozen.threads(), recorders.threads));
   task.image.ids = std::move(ids);
   TRY(capture_kinds(task));
   if (!capture.blockers.empty()) return Error::unsupported("blocked");

@@ -21,6 +21,7 @@ extern const TaskKind scheduling_kind;          // task/scheduling.cc
 extern const TaskKind thread_attributes_kind;   // task/thread_attributes.cc
 extern const TaskKind process_attributes_kind;  // task/process_attributes.cc
 extern const TaskKind surroundings_kind;        // task/surroundings.cc
+extern const TaskKind sharing_kind;             // task/sharing.cc
 extern const TaskKind vmas_kind;                // mm/vmas.cc
 extern const TaskKind memory_objects_kind;      // mm/memfd.cc
 extern const TaskKind layout_kind;              // mm/layout.cc

@@ -37,6 +37,7 @@ constexpr const TaskKind* kTaskKinds[] = {
     &thread_attributes_kind,
     &process_attributes_kind,
     &surroundings_kind,
+    &sharing_kind,
 };
 
 // The first one that matches takes the file.

@@ -18,6 +18,7 @@
 #include "plan/undo.h"
 #include "procfs/reader.h"
 #include "puppet/injection.h"
+#include "trace/thread_records.h"
 
 namespace cryo {
 
@@ -61,8 +62,10 @@ struct TaskView {
 struct TaskCapture : TaskView {
   std::vector<FrozenThread> threads;         // the leader first
   std::vector<procfs::TaskStatus> statuses;  // of the threads
-  Fd mem;                                    // /proc/PID/mem, read-write
-  TaskImage image;                           // what the kinds fill in
+  // Of the threads; empty where the kernel does not let us look, or that would not pay.
+  std::vector<ThreadRecord> records;
+  Fd mem;           // /proc/PID/mem, read-write
+  TaskImage image;  // what the kinds fill in
 };
 
 struct ThreadCapture {
@@ -71,6 +74,10 @@ struct ThreadCapture {
 
   const FrozenThread& frozen() const { return task.threads[index]; }
   const procfs::TaskStatus& status() const { return task.statuses[index]; }
+  // Null when it is not known.
+  const ThreadRecord* record() const {
+    return task.records.empty() ? nullptr : &task.records[index];
+  }
   Tid tid() const { return frozen().task.tid(); }
   ThreadImage& image() const { return task.image.threads[index]; }
   pb::thread_core_entry& core() const { return *image().core.mutable_thread_core(); }

@@ -22,6 +22,12 @@ struct TaskKind {
   Result<Answer> (*ask)(TaskCapture&, Batch&) = nullptr;
   // The same for each thread; they must be few and small.
   Result<Answer> (*ask_thread)(ThreadCapture&, Batch&) = nullptr;
+  // In place of ask_thread, for a thread that in the kernel is like one that has been asked (ThreadRecord::likeness):
+  // fills the image from that one's and from thread.record(), which is there. False: it has to be asked.
+  // Without this function every thread is asked.
+  bool (*adopt_thread)(ThreadCapture& thread, const ThreadImage& like) = nullptr;
+  // Whether the threads have to be asked one at a time: what one answers depends on which others run.
+  bool (*one_at_a_time)(const TaskCapture&) = nullptr;
   // Moves bulk data while the puppet is in.
   Result<void> (*drain)(TaskCapture&, Injection&) = nullptr;
   // The puppet is out, everything still frozen: what has come in meanwhile.

@@ -78,7 +78,7 @@ struct VmaUsage {
   uint64_t rss = 0;
   uint64_t anonymous = 0;
   uint64_t lazy_free = 0;
-  uint64_t anon_huge = 0;
+  uint64_t anon_huge = 0;  // at most, where it was not smaps that was read
   uint64_t shmem_huge = 0;
   uint64_t file_huge = 0;
   uint64_t shared_hugetlb = 0;
@@ -99,7 +99,9 @@ struct Vma {
   bool shared = false;
   bool deleted = false;  // the text says so: see above
   std::string name;      // without " (deleted)"; "" for plain anonymous memory
-  VmFlags flags;         // from smaps only, as are the two below
+  bool default_policy =
+      false;      // it certainly has no NUMA policy of its own; maps and smaps do not tell
+  VmFlags flags;  // from smaps only, as are the two below
   VmaUsage usage;
   std::string unknown_flags;  // VmFlags codes of a newer kernel, separated by blanks
 

@@ -291,9 +291,9 @@ Result<void> Injection::leave(Peer& peer) {
 }
 
 Result<void> Injection::run_in_threads(
-    std::span<const FrozenThread> threads, const std::function<Batch(size_t)>& make,
-    const std::function<Result<void>(size_t, const Outcome&)>& take) {
-  const size_t most = std::min<size_t>(kPeers, site_.thunk_count - 1);
+    std::span<const FrozenThread* const> threads, const std::function<Batch(size_t)>& make,
+    const std::function<Result<void>(size_t, const Outcome&)>& take, bool one_at_a_time) {
+  const size_t most = std::min<size_t>(one_at_a_time ? 1 : kPeers, site_.thunk_count - 1);
   if (most == 0 && !threads.empty())
     return Error::unsupported(
         "the zero bytes behind the task's vDSO have room for one thread only");
@@ -313,7 +313,7 @@ Result<void> Injection::run_in_threads(
       }
       if (next == threads.size()) continue;
       peer.thread = next;
-      TRY(enter(peer, threads[next], make(next)));
+      TRY(enter(peer, *threads[next], make(next)));
       ++next;
     }
   }

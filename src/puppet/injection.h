@@ -62,11 +62,12 @@ class Injection {
   static uint64_t area_size();
   Puppet& leader() { return *puppet_; }
 
-  // Runs a batch in each of `threads` (not the leader), several at a time, and hands over what each answered.
-  // `make` and `take` get the index in `threads`.
-  Result<void> run_in_threads(std::span<const FrozenThread> threads,
+  // Runs a batch in each of `threads` (not the leader), several at a time unless `one_at_a_time`, and hands over what
+  // each answered. `make` and `take` get the index in `threads`.
+  Result<void> run_in_threads(std::span<const FrozenThread* const> threads,
                               const std::function<Batch(size_t)>& make,
-                              const std::function<Result<void>(size_t, const Outcome&)>& take);
+                              const std::function<Result<void>(size_t, const Outcome&)>& take,
+                              bool one_at_a_time = false);
 
   // Takes our own bytes out of a copy of the task's memory at `address`.
   void hide(uint64_t address, std::span<std::byte> copy) const;

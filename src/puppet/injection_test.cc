@@ -121,7 +121,8 @@ void dump_like(Child& child) {
     EXPECT_EQ(outcome.result(0), child.pid().value);
     EXPECT_EQ(outcome.result(2), -EBADF);
     EXPECT_NE(outcome.get<char>(name), 0);
-    const std::span<const FrozenThread> others = std::span(threads).subspan(1);
+    std::vector<const FrozenThread*> others;
+    for (size_t i = 1; i < threads.size(); ++i) others.push_back(&threads[i]);
     size_t answers = 0;
     must(injection.run_in_threads(
         others,
@@ -131,7 +132,7 @@ void dump_like(Child& child) {
           return b;
         },
         [&](size_t i, const Outcome& o) -> Result<void> {
-          EXPECT_EQ(o.result(0), others[i].task.tid().value);
+          EXPECT_EQ(o.result(0), others[i]->task.tid().value);
           ++answers;
           return {};
         }));

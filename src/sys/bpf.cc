@@ -26,7 +26,8 @@ Result<Fd> bpf_load_iterator(std::span<const bpf_insn> program, uint32_t functio
   return checked_fd(bpf(BPF_PROG_LOAD, load), [] { return "bpf(BPF_PROG_LOAD)"; });
 }
 
-Result<Fd> bpf_iterate_threads(FdRef program, Pid pid) {
+Result<Fd> bpf_iterate_process(FdRef program, Pid pid) {
+  // Not task.tid, which for mappings begins again and again when there are many (6.18).
   bpf_iter_link_info which{};
   which.task.pid = static_cast<uint32_t>(pid.value);
   bpf_attr make{};

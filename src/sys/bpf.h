@@ -15,7 +15,9 @@ namespace cryo::sys {
 // kernel's BTF. Documentation/bpf/bpf_iterators.rst; kernel 5.8.
 Result<Fd> bpf_load_iterator(std::span<const bpf_insn> program, uint32_t function);
 
-// What `program` (of bpf_iter_task) writes for the threads of `pid`, to be read(2). Kernel 6.1.
-Result<Fd> bpf_iterate_threads(FdRef program, Pid pid);
+// What `program` writes for the process `pid`, to be read(2): of bpf_iter_task for each of its threads, of
+// bpf_iter_task_vma for each mapping; the latter again for threads that do not share their files with the leader.
+// Kernel 6.1.
+Result<Fd> bpf_iterate_process(FdRef program, Pid pid);
 
 }  // namespace cryo::sys

@@ -3,6 +3,7 @@
 #include <linux/btf.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -73,6 +74,11 @@ Result<Btf> Btf::of_kernel() {
   return btf;
 }
 
+Result<const Btf*> KernelBtf::get() {
+  if (!btf_) btf_ = TRY(Btf::of_kernel());
+  return &*btf_;
+}
+
 Result<Btf> Btf::parse(std::span<const std::byte> data) {
   Btf btf;
   btf.data_ = data;
@@ -123,16 +129,66 @@ std::vector<uint32_t> Btf::find(std::span<const BtfName> names) const {
   return ids;
 }
 
-uint32_t Btf::size(uint32_t type) const {
-  if (type == 0 || type > offsets_.size()) return 0;
+uint32_t Btf::size(uint32_t type) const { return size(type, 0); }
+
+uint32_t Btf::size(uint32_t type, int depth) const {
+  constexpr int kDeepest = 16;  // of typedefs of arrays of ...
+  if (type == 0 || type > offsets_.size() || depth > kDeepest) return 0;
   const auto found = at<btf_type>(types_, offsets_[type - 1]);
-  return is_struct(found) ? found.size : 0;
+  switch (BTF_INFO_KIND(found.info)) {
+    case BTF_KIND_INT:
+    case BTF_KIND_ENUM:
+    case BTF_KIND_ENUM64:
+    case BTF_KIND_FLOAT:
+    case BTF_KIND_STRUCT:
+    case BTF_KIND_UNION:
+      return found.size;
+    case BTF_KIND_PTR:
+      return sizeof(uint64_t);
+    case BTF_KIND_ARRAY: {
+      const auto array = at<btf_array>(types_, offsets_[type - 1] + sizeof(btf_type));
+      return array.nelems * size(array.type, depth + 1);
+    }
+    case BTF_KIND_TYPEDEF:
+    case BTF_KIND_VOLATILE:
+    case BTF_KIND_CONST:
+    case BTF_KIND_RESTRICT:
+    case BTF_KIND_TYPE_TAG:
+      return size(found.type, depth + 1);
+    default:
+      return 0;
+  }
+}
+
+std::optional<BtfMember> Btf::member_at(uint32_t type, std::string_view path) const {
+  BtfMember out{0, type};
+  while (!path.empty()) {
+    const std::string_view name = path.substr(0, path.find('.'));
+    path.remove_prefix(std::min(path.size(), name.size() + 1));
+    const std::optional<BtfMember> next = member(out.type, name);
+    if (!next) return std::nullopt;
+    out = {out.offset + next->offset, next->type};
+  }
+  return out;
+}
+
+uint32_t Btf::behind_names(uint32_t type) const {
+  constexpr int kDeepest = 16;
+  for (int depth = 0; depth < kDeepest && type != 0 && type <= offsets_.size(); ++depth) {
+    const auto found = at<btf_type>(types_, offsets_[type - 1]);
+    const unsigned kind = BTF_INFO_KIND(found.info);
+    if (kind != BTF_KIND_TYPEDEF && kind != BTF_KIND_CONST && kind != BTF_KIND_VOLATILE) break;
+    type = found.type;
+  }
+  return type;
 }
 
 std::optional<BtfMember> Btf::member(uint32_t type, std::string_view name) const {
-  if (size(type) == 0) return std::nullopt;
+  type = behind_names(type);
+  if (type == 0 || type > offsets_.size()) return std::nullopt;
   const size_t start = offsets_[type - 1];
   const auto found = at<btf_type>(types_, start);
+  if (!is_struct(found)) return std::nullopt;
   for (size_t i = 0; i < BTF_INFO_VLEN(found.info); ++i) {
     const auto one = at<btf_member>(types_, start + sizeof(btf_type) + i * sizeof(btf_member));
     const uint32_t bits =

@@ -36,11 +36,16 @@ class Btf {
   std::vector<uint32_t> find(std::span<const BtfName> names) const;
   // Of a struct or union, also inside of its members without a name.
   std::optional<BtfMember> member(uint32_t type, std::string_view name) const;
-  // Bytes; 0 when it is no struct or union.
+  // The same for a member of a member ...: "pending.signal.sig".
+  std::optional<BtfMember> member_at(uint32_t type, std::string_view path) const;
+  // Bytes; 0 when it has none (a function, an array without a length).
   uint32_t size(uint32_t type) const;
 
  private:
   Result<void> index();
+  uint32_t size(uint32_t type, int depth) const;
+  // The type that a typedef stands for, without const and volatile.
+  uint32_t behind_names(uint32_t type) const;
   std::string_view name_at(uint32_t offset) const;
 
   Mapping mapping_;
@@ -48,6 +53,15 @@ class Btf {
   std::span<const std::byte> data_;
   std::span<const std::byte> types_, names_;
   std::vector<uint32_t> offsets_;  // in types_, by id - 1
+};
+
+// The kernel's BTF, read when it is asked for first: about a millisecond.
+class KernelBtf {
+ public:
+  Result<const Btf*> get();
+
+ private:
+  std::optional<Btf> btf_;
 };
 
 }  // namespace cryo::sys

@@ -34,6 +34,13 @@ TEST(Btf, FindsStructsFunctionsAndMembersOfTheKernel) {
   ASSERT_TRUE(function && futex);
   EXPECT_EQ(futex->offset, function->offset + 8);
   EXPECT_TRUE(btf->member(futex->type, "time").has_value());
+  const std::optional<BtfMember> time = btf->member_at(ids[2], "futex.time");
+  ASSERT_TRUE(time.has_value());
+  EXPECT_EQ(time->offset, futex->offset + btf->member(futex->type, "time")->offset);
+  EXPECT_EQ(btf->size(time->type), 8U);
+  EXPECT_FALSE(btf->member_at(ids[2], "futex.nothing").has_value());
+  EXPECT_TRUE(btf->member_at(ids[0], "pending.signal.sig").has_value()) << "behind a typedef";
+  EXPECT_EQ(btf->size(btf->member(ids[0], "comm")->type), 16U);
   EXPECT_FALSE(btf->member(0, "fn").has_value());
   EXPECT_FALSE(btf->member(UINT32_MAX, "fn").has_value());
 }
@@ -83,7 +90,9 @@ TEST(Btf, KnowsKindsBySizeAndMembersByName) {
   constexpr BtfName kOuter[] = {{BtfKind::structure, "outer"}, {BtfKind::function, "outer"}};
   EXPECT_EQ(btf->find(kOuter), (std::vector<uint32_t>{3, 0}));
   EXPECT_EQ(btf->size(3), 16U);
-  EXPECT_EQ(btf->size(2), 0U);
+  EXPECT_EQ(btf->size(2), 4U);
+  EXPECT_EQ(btf->size(4), 0U) << "there is none";
+  EXPECT_EQ(btf->member_at(3, "inside")->offset, 0U);
   EXPECT_EQ(btf->member(3, "inside")->offset, 0U);
   EXPECT_EQ(btf->member(1, "inside")->offset, 4U);
 }

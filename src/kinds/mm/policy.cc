@@ -53,6 +53,12 @@ Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   });
 }
 
+bool adopt_thread(ThreadCapture& thread, const ThreadImage& like) {
+  if (like.extra.has_memory_policy())
+    *thread.image().extra.mutable_memory_policy() = like.extra.memory_policy();
+  return true;
+}
+
 // Mappings in whose policy nobody can have had a hand.
 bool has_no_policy(const pb::vma_entry& vma) {
   return (vma.status() & (kVmaVsyscall | kVmaVdso | kVmaVvar | kVmaGuard)) != 0;
@@ -93,8 +99,13 @@ Result<void> take_masks(TaskCapture& task, SyscallRunner& leader,
 // pages on the way.)
 Result<void> capture_mappings(TaskCapture& task, SyscallRunner& leader) {
   std::vector<uint64_t> addresses, special;
-  for (const pb::vma_entry& vma : task.image.mm.vmas())
-    if (!has_no_policy(vma)) addresses.push_back(vma.start());
+  auto known = task.vmas.begin();
+  for (const pb::vma_entry& vma : task.image.mm.vmas()) {
+    known = std::ranges::lower_bound(known, task.vmas.end(), vma.start(), {}, &procfs::Vma::start);
+    const bool is_default =
+        known != task.vmas.end() && known->start == vma.start() && known->default_policy;
+    if (!is_default && !has_no_policy(vma)) addresses.push_back(vma.start());
+  }
   for (size_t from = 0; from < addresses.size(); from += kMostCalls) {
     Batch batch;
     const size_t count = std::min<size_t>(addresses.size() - from, kMostCalls);
@@ -156,7 +167,10 @@ Result<void> compile(TaskRestore& task) {
 
 }  // namespace
 
-const TaskKind memory_policy_kind = {
-    .name = "memory policies", .ask_thread = ask_thread, .drain = drain, .compile = compile};
+const TaskKind memory_policy_kind = {.name = "memory policies",
+                                     .ask_thread = ask_thread,
+                                     .adopt_thread = adopt_thread,
+                                     .drain = drain,
+                                     .compile = compile};
 
 }  // namespace cryo

@@ -39,11 +39,16 @@ Result<void> capture(TaskCapture& task) {
   return {};
 }
 
-Result<void> capture_thread(ThreadCapture& thread) {
+Result<std::string> comm_of(const ThreadCapture& thread) {
+  if (const ThreadRecord* record = thread.record()) return record->comm;
   std::string comm =
       TRY(sys::read_file(thread.task.proc.dir(), fmt::format("task/{}/comm", thread.tid())));
   if (!comm.empty() && comm.back() == '\n') comm.pop_back();
-  thread.core().set_comm(comm);
+  return comm;
+}
+
+Result<void> capture_thread(ThreadCapture& thread) {
+  thread.core().set_comm(TRY(comm_of(thread)));
   thread.core().set_cg_set(1);
   if (thread.index == 0)
     thread.task.image.mutable_tc().set_blk_sigset(thread.frozen().mask);

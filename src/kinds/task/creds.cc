@@ -107,6 +107,11 @@ Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   });
 }
 
+bool adopt_thread(ThreadCapture& thread, const ThreadImage& like) {
+  thread.core().mutable_creds()->set_secbits(like.core.thread_core().creds().secbits());
+  return true;
+}
+
 // --- restore
 
 Result<Creds> own_creds() {
@@ -284,6 +289,7 @@ Result<void> compile(TaskRestore& task) {
 const TaskKind creds_kind = {.name = "credentials",
                              .capture_thread = capture_thread,
                              .ask_thread = ask_thread,
+                             .adopt_thread = adopt_thread,
                              .compile = compile};
 
 }  // namespace cryo

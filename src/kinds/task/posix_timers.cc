@@ -3,7 +3,7 @@
 // /proc/PID/timers (3.10) lists them with their notification, timer_gettime(2) tells the time that is left. Two
 // things are hidden. Whether a timer was armed with an absolute time: it gets the time that was left, as all
 // timers do. And whose CPU clock it runs on when it was created with CLOCK_THREAD_CPUTIME_ID: the list shows a
-// clock without a tid. Only that thread's running moves the timer, so each thread asks twice.
+// clock without a tid. Only that thread's running moves the timer, so each thread asks twice, while no other one runs.
 //
 // Exact ids need PR_TIMER_CREATE_RESTORE_IDS (6.15). Before, a new process counts its ids from 0, and the gaps
 // are made by creating and deleting.
@@ -106,6 +106,17 @@ Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   });
 }
 
+bool has_own_clock_timers(const TaskCapture& task) {
+  return std::ranges::any_of(task.image.tc().timers().posix(),
+                             [](const pb::posix_timer_entry& timer) {
+                               return static_cast<int32_t>(timer.clock_id()) == kOwnThreadClock;
+                             });
+}
+
+bool adopt_thread(ThreadCapture& thread, const ThreadImage&) {
+  return !has_own_clock_timers(thread.task);
+}
+
 size_t creator(const TaskImage& image, uint32_t id) {
   for (size_t i = 1; i < image.threads.size(); ++i)
     for (const uint32_t own : image.threads[i].extra.own_clock_timers().ids())
@@ -200,7 +211,11 @@ Result<void> compile(TaskRestore& task) {
 
 }  // namespace
 
-const TaskKind posix_timers_kind = {
-    .name = "POSIX timers", .ask = ask, .ask_thread = ask_thread, .compile = compile};
+const TaskKind posix_timers_kind = {.name = "POSIX timers",
+                                    .ask = ask,
+                                    .ask_thread = ask_thread,
+                                    .adopt_thread = adopt_thread,
+                                    .one_at_a_time = has_own_clock_timers,
+                                    .compile = compile};
 
 }  // namespace cryo

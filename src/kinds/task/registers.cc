@@ -26,6 +26,11 @@ Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   });
 }
 
+bool adopt_thread(ThreadCapture& thread, const ThreadImage&) {
+  arch::encode_thread(thread.frozen().state, thread.record()->clear_child_tid, thread.image().core);
+  return true;
+}
+
 // The thread really waits again, for the time that was left: the engine's stop then interrupts it as the dump's did,
 // and the kernel goes on with it by itself.
 void wait_again(Batch& batch, const arch::Registers& r, const pb::cryo_interrupted_call& call) {
@@ -73,6 +78,9 @@ Result<void> compile(TaskRestore& task) {
 
 }  // namespace
 
-const TaskKind registers_kind = {.name = "registers", .ask_thread = ask_thread, .compile = compile};
+const TaskKind registers_kind = {.name = "registers",
+                                 .ask_thread = ask_thread,
+                                 .adopt_thread = adopt_thread,
+                                 .compile = compile};
 
 }  // namespace cryo

@@ -29,8 +29,9 @@ Result<void> capture(TaskCapture& task) {
       TRY(sys::ptrace_pending_signals(task.threads.front().task.tid(), true));
   encode(shared, *task.image.mutable_tc().mutable_signals_s());
   for (size_t i = 0; i < task.threads.size(); ++i) {
-    const std::vector<siginfo_t> own =
-        TRY(sys::ptrace_pending_signals(task.threads[i].task.tid(), false));
+    std::vector<siginfo_t> own;
+    if (task.statuses[i].sig_pending != 0)
+      own = TRY(sys::ptrace_pending_signals(task.threads[i].task.tid(), false));
     encode(own, *task.image.threads[i].core.mutable_thread_core()->mutable_signals_p());
   }
   return {};

@@ -87,9 +87,15 @@ Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   });
 }
 
+// Keyrings belong to the credentials: there is nothing to say that was not said of the other thread.
+bool adopt_thread(ThreadCapture&, const ThreadImage&) { return true; }
+
 }  // namespace
 
-const TaskKind surroundings_kind = {
-    .name = "surroundings", .examine = examine, .capture = capture, .ask_thread = ask_thread};
+const TaskKind surroundings_kind = {.name = "surroundings",
+                                    .examine = examine,
+                                    .capture = capture,
+                                    .ask_thread = ask_thread,
+                                    .adopt_thread = adopt_thread};
 
 }  // namespace cryo

@@ -18,17 +18,36 @@ Result<void> capture_thread(ThreadCapture& thread) {
   return {};
 }
 
+void encode(uint64_t address, uint64_t size, uint32_t flags, pb::thread_core_entry& core) {
+  core.mutable_sas()->set_ss_sp(address);
+  core.mutable_sas()->set_ss_size(size);
+  core.mutable_sas()->set_ss_flags(flags);
+}
+
 Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   const Data stack = batch.reserve(sizeof(stack_t));
   batch.call(SYS_sigaltstack, 0, stack);
   pb::thread_core_entry* core = &thread.core();
   return Answer([=](const Outcome& outcome) -> Result<void> {
     const stack_t s = outcome.get<stack_t>(stack);
-    core->mutable_sas()->set_ss_sp(reinterpret_cast<uint64_t>(s.ss_sp));
-    core->mutable_sas()->set_ss_size(s.ss_size);
-    core->mutable_sas()->set_ss_flags(static_cast<uint32_t>(s.ss_flags));
+    encode(reinterpret_cast<uint64_t>(s.ss_sp), s.ss_size, static_cast<uint32_t>(s.ss_flags),
+           *core);
     return {};
   });
+}
+
+// As sigaltstack(2) would answer.
+bool adopt_thread(ThreadCapture& thread, const ThreadImage&) {
+  constexpr uint32_t kAutodisarm = uint32_t{1} << 31;  // SS_AUTODISARM
+  const ThreadRecord& record = *thread.record();
+  const uint64_t above = thread.frozen().state.general.sp() - record.signal_stack - 1;
+  uint32_t flags = record.signal_stack_flags;
+  if (record.signal_stack_size == 0)
+    flags |= SS_DISABLE;
+  else if ((flags & kAutodisarm) == 0 && above < record.signal_stack_size)
+    flags |= SS_ONSTACK;
+  encode(record.signal_stack, record.signal_stack_size, flags, thread.core());
+  return true;
 }
 
 Result<void> compile(TaskRestore& task) {
@@ -53,6 +72,7 @@ Result<void> compile(TaskRestore& task) {
 const TaskKind thread_addresses_kind = {.name = "thread addresses",
                                         .capture_thread = capture_thread,
                                         .ask_thread = ask_thread,
+                                        .adopt_thread = adopt_thread,
                                         .compile = compile};
 
 }  // namespace cryo

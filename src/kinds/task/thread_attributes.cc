@@ -159,6 +159,13 @@ Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   });
 }
 
+bool adopt_thread(ThreadCapture& thread, const ThreadImage& like) {
+  *thread.image().extra.mutable_attributes() = like.extra.attributes();
+  if (like.core.thread_core().has_pdeath_sig())
+    thread.core().set_pdeath_sig(like.core.thread_core().pdeath_sig());
+  return true;
+}
+
 // The byte at `selector` decides whether the thread's system calls, and with them ours, become signals.
 Result<void> capture_dispatch(ThreadCapture& thread) {
   const Result<sys::SyscallUserDispatch> asked =
@@ -283,6 +290,7 @@ Result<void> compile(TaskRestore& task) {
 const TaskKind thread_attributes_kind = {.name = "attributes of threads",
                                          .capture_thread = capture_thread,
                                          .ask_thread = ask_thread,
+                                         .adopt_thread = adopt_thread,
                                          .compile = compile};
 
 }  // namespace cryo
