@@ -2,6 +2,9 @@
 
 #include <map>
 #include <set>
+#include <span>
+
+#include "sys/helper_thread.h"
 
 namespace cryo {
 namespace {
@@ -34,18 +37,42 @@ Result<ThreadImage> load_thread(const ImageReader& images, uint32_t tid, bool le
   return thread;
 }
 
+Result<void> load_some(const ImageReader& images, uint32_t leader, std::span<ThreadImage> threads) {
+  for (ThreadImage& thread : threads) {
+    const auto tid = static_cast<uint32_t>(thread.tid.value);
+    thread = TRY(load_thread(images, tid, tid == leader));
+  }
+  return {};
+}
+
+// The leader first. A file for each: many are read by two of us.
+Result<std::vector<ThreadImage>> load_threads(const ImageReader& images,
+                                              const pb::pstree_entry& node) {
+  constexpr size_t kWorthTwo = 64;
+  std::vector<ThreadImage> threads(1);
+  threads.front().tid = Tid{static_cast<int32_t>(node.pid())};
+  for (const uint32_t tid : node.threads())
+    if (tid != node.pid()) threads.emplace_back().tid = Tid{static_cast<int32_t>(tid)};
+  const size_t half = threads.size() >= kWorthTwo ? threads.size() / 2 : threads.size();
+  const std::span<ThreadImage> all(threads);
+  Result<void> first, second;
+  if (half < threads.size()) {
+    sys::HelperThread helper([&] { second = load_some(images, node.pid(), all.subspan(half)); });
+    first = load_some(images, node.pid(), all.first(half));
+  } else {
+    first = load_some(images, node.pid(), all);
+  }
+  TRY(std::move(first));
+  TRY(std::move(second));
+  return threads;
+}
+
 Result<TaskImage> load_task(const ImageReader& images, const pb::pstree_entry& node) {
   TRY(check_node(node));
   TaskImage task;
   task.node = node;
   const uint32_t pid = node.pid();
-  ThreadImage leader = TRY(load_thread(images, pid, true));
-  task.threads.push_back(std::move(leader));
-  for (const uint32_t tid : node.threads())
-    if (tid != pid) {
-      ThreadImage thread = TRY(load_thread(images, tid, false));
-      task.threads.push_back(std::move(thread));
-    }
+  task.threads = TRY(load_threads(images, node));
   task.ids = TRY(images.require<pb::task_kobj_ids_entry>({ImageKind::ids, pid}));
   task.mm = TRY(images.require<pb::mm_entry>({ImageKind::mm, pid}));
   task.fs = TRY(images.require<pb::fs_entry>({ImageKind::fs, pid}));
