@@ -6,9 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -33,7 +33,7 @@ struct ThreadRecord {
 };
 
 // By the threads' numbers in their own PID namespace.
-using ThreadRecords = std::unordered_map<int32_t, ThreadRecord>;
+using ThreadRecords = std::map<int32_t, ThreadRecord>;
 
 class ThreadRecorder {
  public:
