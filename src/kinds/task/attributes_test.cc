@@ -186,5 +186,11 @@ CHECKPOINT_TEST(Attributes, keyring_of_a_thread, dump_refused("has a thread keyr
   checkpoint();
 }
 
+CHECKPOINT_TEST(Attributes, huge_pages_forbidden) {
+  ASSERT_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+  checkpoint();
+  EXPECT_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
+}
+
 }  // namespace
 }  // namespace cryo

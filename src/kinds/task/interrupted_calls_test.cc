@@ -11,45 +11,21 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
-#include <functional>
 
 #include "tests/harness/call_numbers.h"
 #include "tests/harness/checkpoint_test.h"
+#include "tests/harness/sleeper.h"
 
 namespace cryo {
 namespace {
+
+using live::Sleeper;
 
 double now() {
   timespec t{};
   clock_gettime(CLOCK_MONOTONIC, &t);
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
 }
-
-// One thread in `call`, its result and errno.
-class Sleeper {
- public:
-  Sleeper(long nr, std::function<long()> call)
-      : nr_(nr), threads_(1, [this, call](int) {
-          result_ = call();
-          error_ = errno;
-          done_ = true;
-        }) {}
-  [[nodiscard]] bool asleep() { return threads_.wait_in_syscall(nr_); }
-  pid_t tid() const { return threads_.tid(0); }
-  bool done() const { return done_; }
-  long result() {
-    threads_.join();
-    return result_;
-  }
-  int error() const { return error_; }
-
- private:
-  long nr_;
-  std::atomic<long> result_{0};
-  std::atomic<int> error_{0};
-  std::atomic<bool> done_{false};
-  live::Threads threads_;
-};
 
 constexpr timespec kFour{4, 0};
 constexpr double kSlept = 2.5;
