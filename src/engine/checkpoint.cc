@@ -41,10 +41,15 @@ Error blocked(Pid pid, const std::vector<Blocker>& blockers) {
   return Error::unsupported(std::move(text));
 }
 
+constexpr const char* kEnded = "it ended or executed another program while it was being dumped";
+
 // What the reader can do about errors whose text alone does not say it.
 Error advised(Error error, const procfs::ProcTask& proc) {
-  if (error.kind() == ErrorKind::gone)
-    return std::move(error).hint("it ended or executed another program while it was being dumped");
+  if (error.kind() == ErrorKind::gone) return std::move(error).hint(kEnded);
+  // Much of what /proc shows of a process that ends is just not there.
+  const Result<procfs::TaskStat> stat = proc.stat();
+  if (!stat || stat.value().zombie() || stat.value().exiting())
+    return std::move(error).hint(kEnded);
   if (error.kind() == ErrorKind::denied) {
     const std::string tracer = who_traces(proc);
     if (!tracer.empty()) return std::move(error).hint(tracer);
@@ -147,7 +152,8 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
   Recorders recorders;
   const procfs::ProcDir proc_dir = TRY(procfs::ProcDir::open());
   const procfs::ProcTask proc = TRY(open_target(proc_dir, options.tree));
-  TRY(look(capture, proc_dir, proc, recorders));
+  Result<void> looked = look(capture, proc_dir, proc, recorders);
+  if (!looked) return advised(std::move(looked).error(), proc);
   if (!blockers.empty()) return blocked(options.tree, blockers);
   TRY(job.notify(Action::pre_dump, options.tree));
 

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/kill_point.h"
+#include "procfs/stat.h"
 #include "sys/file.h"
 #include "sys/ptrace.h"
 #include "trace/yields.h"
@@ -79,6 +80,7 @@ Result<Stopped> Running::wait_for_interrupt() && {
 
 Result<void> Running::look_after() const {
   TRY(tracer_->check_interrupted());
+  tracer_->reap_dead();
   const sys::WaitStatus status = TRY(tracer_->poll(tid_));
   if (status.raw() == 0) return {};
   if (status.dead()) return died(tid_, status);
@@ -183,7 +185,8 @@ Tracer::Tracer(Tracer&& other) noexcept
       old_mask_(other.old_mask_),
       old_action_(other.old_action_),
       interruptible_(other.interruptible_),
-      active_(std::exchange(other.active_, false)) {}
+      active_(std::exchange(other.active_, false)),
+      frozen_(std::move(other.frozen_)) {}
 
 Tracer::~Tracer() {
   if (!active_) return;
@@ -200,6 +203,19 @@ Result<sys::WaitStatus> Tracer::poll(Tid tid) {
   return *waited ? (*waited)->status : sys::WaitStatus();
 }
 
+void Tracer::reap_dead() {
+  // Stops of a traced thread are told whatever is asked for, so this only looks.
+  constexpr int kLook = WEXITED | WNOHANG | WNOWAIT | __WALL;
+  std::erase_if(frozen_, [this](Tid tid) {
+    const Result<siginfo_t> seen = sys::waitid(P_PID, static_cast<uint32_t>(tid.value), kLook);
+    if (!seen) return true;  // waited for by somebody else of us
+    const int code = seen.value().si_pid == 0 ? 0 : seen.value().si_code;
+    if (code != CLD_EXITED && code != CLD_KILLED && code != CLD_DUMPED) return false;
+    (void)poll(tid);
+    return true;
+  });
+}
+
 Result<sys::WaitStatus> Tracer::wait(Tid tid) {
   Yields yields;
   for (int turn = 0;; ++turn) {
@@ -210,6 +226,11 @@ Result<sys::WaitStatus> Tracer::wait(Tid tid) {
     if (turn < kYields && yields.are_short()) {
       yields.yield();
       continue;
+    }
+    if (!frozen_.empty()) {
+      reap_dead();
+      const sys::WaitStatus at_last = TRY(poll(tid));
+      if (at_last.raw() != 0) return at_last;
     }
     timespec left{3600, 0};
     if (deadline_ns_ != 0) {
@@ -250,6 +271,14 @@ struct Attached {
   std::vector<Stopped> stopped;
 };
 
+// Between its end and the moment when nothing of it is left, a thread cannot be attached to; the kernel says EPERM.
+bool is_ending(FdRef proc, int32_t tid) {
+  const Result<std::string> text = sys::read_file(proc, fmt::format("task/{}/stat", tid));
+  if (!text) return text.error().kind() == ErrorKind::gone || text.error().code() == ENOENT;
+  const Result<procfs::TaskStat> stat = procfs::parse_stat(text.value());
+  return stat && (stat.value().zombie() || stat.value().exiting());
+}
+
 Result<bool> attach_new_threads(Tracer& tracer, Pid pid, FdRef proc, unsigned options,
                                 std::set<int32_t>& known, Attached& all) {
   const std::vector<int32_t> tids = TRY(sys::list_numbers(proc, "task"));
@@ -258,7 +287,10 @@ Result<bool> attach_new_threads(Tracer& tracer, Pid pid, FdRef proc, unsigned op
     Result<Running> running = tracer.seize(Tid{number}, options);
     if (!running) {
       // A thread that has ended since the directory was read is no loss; the leader is the process.
-      if (running.error().kind() == ErrorKind::gone && number != pid.value) continue;
+      const bool ended = running.error().kind() == ErrorKind::gone ||
+                         (running.error().kind() == ErrorKind::denied && is_ending(proc, number));
+      if (ended && number != pid.value) continue;
+      if (ended) return Error::gone(fmt::format("process {} has ended", pid));
       return std::move(running).error().during(fmt::format("attaching to thread {}", number));
     }
     all.running.push_back(*running);
@@ -267,7 +299,7 @@ Result<bool> attach_new_threads(Tracer& tracer, Pid pid, FdRef proc, unsigned op
   return !all.running.empty();
 }
 
-Result<void> stop_attached(Pid pid, Attached& all) {
+Result<void> stop_attached(Pid pid, Attached& all, std::vector<Tid>& frozen) {
   while (!all.running.empty()) {
     Running running = all.running.back();
     const bool is_leader = running.tid().value == pid.value;
@@ -275,6 +307,7 @@ Result<void> stop_attached(Pid pid, Attached& all) {
     if (!stop && (stop.error().kind() != ErrorKind::gone || is_leader))
       return std::move(stop).error();
     all.running.pop_back();
+    if (stop && !is_leader) frozen.push_back(stop->tid());
     if (stop) all.stopped.push_back(*stop);
   }
   return {};
@@ -294,7 +327,7 @@ Result<std::vector<Stopped>> Tracer::freeze(Pid pid, FdRef proc, unsigned option
   // A thread may have been made by one that was not stopped yet: look again until nothing new is there.
   for (;;) {
     Result<bool> found = attach_new_threads(*this, pid, proc, options, known, all);
-    Result<void> stopped = found ? stop_attached(pid, all) : Result<void>();
+    Result<void> stopped = found ? stop_attached(pid, all, frozen_) : Result<void>();
     if (!found || !stopped) {
       let_go(all);
       return found ? std::move(stopped).error() : std::move(found).error();

@@ -94,6 +94,9 @@ class Tracer {
   Result<sys::WaitStatus> wait(Tid tid);
   // What has happened to `tid` meanwhile, without waiting; a raw status of 0 means nothing.
   Result<sys::WaitStatus> poll(Tid tid);
+  // The end of a leader is not told before that of every other thread of its process has been waited for: this does
+  // it for those that freeze() stopped. Their stops are left to be waited for.
+  void reap_dead();
 
  private:
   Tracer(uint64_t deadline_ns, sys::SigSet old_mask, const sys::KernelSigaction& old_action)
@@ -103,6 +106,7 @@ class Tracer {
   sys::KernelSigaction old_action_;
   bool interruptible_ = true;
   bool active_ = true;
+  std::vector<Tid> frozen_;  // but leaders
 };
 
 }  // namespace cryo

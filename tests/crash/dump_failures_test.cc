@@ -8,6 +8,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/crash/patient.h"
 #include "tests/harness/text.h"
@@ -16,7 +17,9 @@ namespace cryo::live {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class DumpFailuresLive : public testing::Test {
  protected:
@@ -210,6 +213,10 @@ TEST_F(DumpFailuresLive, target_killed_before_the_freeze) {
 class RestlessLive : public testing::Test {
  protected:
   void start(const char* habit) {
+    ASSERT_NO_FATAL_FAILURE(start_only(habit));
+    ASSERT_TRUE(goes_on());
+  }
+  void start_only(const char* habit) {
     ASSERT_TRUE(files_.make());
     Result<SharedPage> shared = SharedPage::map(files_.path("sync"));
     ASSERT_TRUE(shared);
@@ -219,7 +226,6 @@ class RestlessLive : public testing::Test {
     options.environment = plain_environment();
     options.new_session = true;
     ASSERT_TRUE(target_.start(options));
-    ASSERT_TRUE(goes_on());
   }
   bool goes_on() {
     const uint64_t before = (*shared_)->rounds[0];
@@ -260,6 +266,49 @@ TEST_F(RestlessLive, goes_on_whatever_it_does) {
     printf("%s: %d of 25 dumps worked\n", habit, worked);
     target_.clean_up();
   }
+}
+
+// Its end may come before, during and after the freeze. A dump that met it in time has killed it.
+TEST_F(RestlessLive, ends_whenever_it_likes) {
+  int worked = 0;
+  for (int i = 0; i < 60; ++i) {
+    start_only("ends");
+    const std::string program = fmt::format("/proc/{}/exe", target_.pid());
+    ASSERT_TRUE(wait_until(
+        [&] { return target_.process().has_ended() || read_link(program) == CRYO_RESTLESS; },
+        soon()));
+    const ToolRun run = dump_it({});
+    Result<int> status = target_.process().wait(soon());
+    ASSERT_TRUE(status) << "after dump " << i;
+    EXPECT_TRUE(exited_with(*status, 0) || (WIFSIGNALED(*status) && WTERMSIG(*status) == SIGKILL))
+        << describe_wait_status(*status);
+    if (run.worked()) {
+      ++worked;
+      continue;
+    }
+    EXPECT_THAT(run.log, AnyOf(HasSubstr("it ended or executed another program"),
+                               HasSubstr("there is no process"), HasSubstr("is a zombie"),
+                               HasSubstr("has lost its first thread")));
+  }
+  printf("%d of 60 dumps worked\n", worked);
+}
+
+// Somebody kills it at a moment of the dump, when its threads may all be stopped.
+TEST_F(RestlessLive, is_killed_by_somebody_else) {
+  int worked = 0;
+  for (int i = 0; i < 60; ++i) {
+    start("threads");
+    std::thread killer([&] {
+      usleep(static_cast<useconds_t>(i) * 7919 % 15'000);
+      kill(target_.pid(), SIGKILL);
+    });
+    const ToolRun run = dump_it({"--leave-running"});
+    killer.join();
+    ASSERT_TRUE(target_.process().wait(soon())) << "after dump " << i;
+    worked += run.worked() ? 1 : 0;
+    EXPECT_THAT(run.log, Not(HasSubstr("did not stop")));
+  }
+  printf("%d of 60 dumps worked\n", worked);
 }
 
 TEST_F(RestlessLive, in_uninterruptible_sleep_is_given_up_in_time) {

@@ -69,15 +69,22 @@ void lose_first_thread() {
   syscall(SYS_exit, 0);
 }
 
+// Ends at a moment that differs from run to run, while other threads work.
+void end_soon() {
+  std::thread([] {
+    usleep(static_cast<useconds_t>(getpid()) * 7919 % 12'000);
+    _exit(0);
+  }).detach();
+  for (;;) make_threads();
+}
+
 struct Habit {
   const char* name;
   void (*round)();
 };
-constexpr Habit kHabits[] = {{"exec", execute_itself},
-                             {"threads", make_threads},
-                             {"forks", fork_children},
-                             {"vfork", sleep_in_vfork},
-                             {"headless", lose_first_thread}};
+constexpr Habit kHabits[] = {{"exec", execute_itself},        {"threads", make_threads},
+                             {"forks", fork_children},        {"vfork", sleep_in_vfork},
+                             {"headless", lose_first_thread}, {"ends", end_soon}};
 
 }  // namespace
 
