@@ -87,6 +87,13 @@ std::string image_head(ImageKind kind) {
 Result<ImageWriter> ImageWriter::open(FdRef dir, Mode mode) {
   // A descriptor of our own: the caller's may be only O_PATH, or go away.
   ImageWriter writer(TRY(sys::openat(dir, ".", O_RDONLY | O_DIRECTORY)), mode);
+  // Said now, and not when a process has been frozen for it.
+  Result<void> writable = sys::faccessat(writer.dir_, ".", W_OK | X_OK, AT_EACCESS);
+  if (!writable)
+    return std::move(writable)
+        .error()
+        .during("looking whether the images directory takes images")
+        .hint("choose a directory that this user may write to (-D)");
   TRY(writer.look_around());
   return writer;
 }

@@ -162,6 +162,16 @@ TEST_F(UnprivilegedLive, is_refused_to_become_another_user) {
                  "run the restore as root");
 }
 
+TEST_F(UnprivilegedLive, is_refused_a_directory_that_it_may_not_write) {
+  start(as_user(""));
+  fs::permissions(images(), fs::perms(0755));
+  const ToolRun run = dump(kBoth, {"-o", "-"});
+  expect_refused(run, "Permission denied", "the images directory");
+  EXPECT_FALSE(fs::exists(images() + "/inventory.img"));
+  EXPECT_TRUE(goes_on());
+  expect_end();
+}
+
 TEST_F(UnprivilegedLive, is_refused_files_that_it_may_not_open) {
   start(as_user(""));
   ASSERT_TRUE(dump(kBoth).worked());
