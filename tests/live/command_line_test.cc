@@ -7,13 +7,16 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cpuinfo.pb.h"
 #include "tests/crash/patient.h"
+#include "tests/harness/edit_images.h"
 #include "tests/harness/text.h"
 
 namespace cryo::live {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::HasSubstr;
 
 class CommandLineLive : public testing::Test {
@@ -149,6 +152,39 @@ TEST_F(CommandLineLive, cpu_capabilities_are_written_and_compared) {
   ASSERT_TRUE(patient_.is_buried());
   const ToolRun restored = run("restore", {"-d", "--cpu-cap=all"});
   EXPECT_TRUE(restored.worked()) << restored.report();
+  EXPECT_TRUE(patient_.was_restored());
+}
+
+TEST_F(CommandLineLive, an_image_of_a_better_processor_is_refused) {
+  const ToolRun dumped = dump({"--cpu-cap=all"});
+  ASSERT_TRUE(dumped.worked()) << dumped.report();
+  ASSERT_TRUE(patient_.is_buried());
+  const auto change = [&](const std::function<void(pb::cpuinfo_x86_entry&)>& with) {
+    edit<pb::cpuinfo_entry>(images_, {ImageKind::cpuinfo},
+                            [&](std::vector<pb::cpuinfo_entry>& all) {
+                              ASSERT_EQ(all.size(), 1U);
+                              with(*all[0].mutable_x86_entry(0));
+                            });
+  };
+  const auto expect_refused = [&](const Words& options, const std::string& cause) {
+    const ToolRun run = this->run("restore", options);
+    EXPECT_TRUE(exited_with(run.wait_status, 1)) << run.report();
+    EXPECT_THAT(run.log, AllOf(HasSubstr("this processor cannot run the process"), HasSubstr(cause),
+                               HasSubstr("--cpu-cap")));
+    EXPECT_TRUE(patient_.is_gone());
+  };
+  uint32_t stepping = 0;
+  change([&](auto& cpu) { stepping = cpu.stepping(), cpu.set_stepping(stepping + 1); });
+  expect_refused({"-d", "--cpu-cap=all"}, "and the image comes from");
+  change([&](auto& cpu) { cpu.set_stepping(stepping), cpu.set_capability(9, ~0U); });
+  expect_refused({"-d"}, "it lacks ");
+  expect_refused({"-d", "--cpu-cap=ins"}, "it lacks ");
+  change([&](auto& cpu) {
+    cpu.set_capability(9, 0);
+    cpu.set_xfeatures_mask(cpu.xfeatures_mask() | uint64_t{1} << 50);
+  });
+  expect_refused({"-d"}, "parts 0x4000000000000 of the extended state");
+  EXPECT_TRUE(run("restore", {"-d", "--cpu-cap=none"}).worked());
   EXPECT_TRUE(patient_.was_restored());
 }
 
