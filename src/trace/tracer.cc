@@ -20,6 +20,9 @@ namespace {
 
 constexpr int kEventStop = 128;  // PTRACE_EVENT_STOP
 constexpr int kYields = 20;
+constexpr uint64_t kSecond = 1'000'000'000, kHour = 3600 * kSecond;
+// Of a wait in which nothing happens, before it looks whether the process has ended: one call for each of its threads.
+constexpr uint64_t kSlice = 20'000'000;
 
 uint64_t monotonic_ns() {
   timespec now{};
@@ -186,7 +189,7 @@ Tracer::Tracer(Tracer&& other) noexcept
       old_action_(other.old_action_),
       interruptible_(other.interruptible_),
       active_(std::exchange(other.active_, false)),
-      frozen_(std::move(other.frozen_)) {}
+      attached_(std::move(other.attached_)) {}
 
 Tracer::~Tracer() {
   if (!active_) return;
@@ -206,7 +209,7 @@ Result<sys::WaitStatus> Tracer::poll(Tid tid) {
 void Tracer::reap_dead() {
   // Stops of a traced thread are told whatever is asked for, so this only looks.
   constexpr int kLook = WEXITED | WNOHANG | WNOWAIT | __WALL;
-  std::erase_if(frozen_, [this](Tid tid) {
+  std::erase_if(attached_, [this](Tid tid) {
     const Result<siginfo_t> seen = sys::waitid(P_PID, static_cast<uint32_t>(tid.value), kLook);
     if (!seen) return true;  // waited for by somebody else of us
     const int code = seen.value().si_pid == 0 ? 0 : seen.value().si_code;
@@ -227,12 +230,7 @@ Result<sys::WaitStatus> Tracer::wait(Tid tid) {
       yields.yield();
       continue;
     }
-    if (!frozen_.empty()) {
-      reap_dead();
-      const sys::WaitStatus at_last = TRY(poll(tid));
-      if (at_last.raw() != 0) return at_last;
-    }
-    timespec left{3600, 0};
+    uint64_t left_ns = attached_.empty() ? kHour : kSlice;
     if (deadline_ns_ != 0) {
       const uint64_t now = monotonic_ns();
       if (now >= deadline_ns_)
@@ -241,12 +239,14 @@ Result<sys::WaitStatus> Tracer::wait(Tid tid) {
                 "it is probably in an uninterruptible sleep (state D, see /proc/PID/stack); "
                 "--timeout "
                 "waits longer");
-      left = {static_cast<time_t>((deadline_ns_ - now) / 1'000'000'000U),
-              static_cast<long>((deadline_ns_ - now) % 1'000'000'000U)};
+      left_ns = std::min(left_ns, deadline_ns_ - now);
     }
+    const timespec left{static_cast<time_t>(left_ns / kSecond),
+                        static_cast<long>(left_ns % kSecond)};
     const sys::SigSet wanted = sys::sig_bit(SIGCHLD) | (interruptible_ ? kEnders : 0);
     const std::optional<siginfo_t> signal = TRY(sys::rt_sigtimedwait(wanted, &left));
     if (signal && signal->si_signo != SIGCHLD) return asked_to_end(signal->si_signo);
+    if (!signal) reap_dead();
   }
 }
 
@@ -280,7 +280,7 @@ bool is_ending(FdRef proc, int32_t tid) {
 }
 
 Result<bool> attach_new_threads(Tracer& tracer, Pid pid, FdRef proc, unsigned options,
-                                std::set<int32_t>& known, Attached& all) {
+                                std::set<int32_t>& known, Attached& all, std::vector<Tid>& others) {
   const std::vector<int32_t> tids = TRY(sys::list_numbers(proc, "task"));
   for (const int32_t number : tids) {
     if (!known.insert(number).second) continue;
@@ -294,12 +294,13 @@ Result<bool> attach_new_threads(Tracer& tracer, Pid pid, FdRef proc, unsigned op
       return std::move(running).error().during(fmt::format("attaching to thread {}", number));
     }
     all.running.push_back(*running);
+    if (number != pid.value) others.push_back(running->tid());
     TRY(running->interrupt());
   }
   return !all.running.empty();
 }
 
-Result<void> stop_attached(Pid pid, Attached& all, std::vector<Tid>& frozen) {
+Result<void> stop_attached(Pid pid, Attached& all) {
   while (!all.running.empty()) {
     Running running = all.running.back();
     const bool is_leader = running.tid().value == pid.value;
@@ -307,7 +308,6 @@ Result<void> stop_attached(Pid pid, Attached& all, std::vector<Tid>& frozen) {
     if (!stop && (stop.error().kind() != ErrorKind::gone || is_leader))
       return std::move(stop).error();
     all.running.pop_back();
-    if (stop && !is_leader) frozen.push_back(stop->tid());
     if (stop) all.stopped.push_back(*stop);
   }
   return {};
@@ -326,8 +326,8 @@ Result<std::vector<Stopped>> Tracer::freeze(Pid pid, FdRef proc, unsigned option
   std::set<int32_t> known;
   // A thread may have been made by one that was not stopped yet: look again until nothing new is there.
   for (;;) {
-    Result<bool> found = attach_new_threads(*this, pid, proc, options, known, all);
-    Result<void> stopped = found ? stop_attached(pid, all, frozen_) : Result<void>();
+    Result<bool> found = attach_new_threads(*this, pid, proc, options, known, all, attached_);
+    Result<void> stopped = found ? stop_attached(pid, all) : Result<void>();
     if (!found || !stopped) {
       let_go(all);
       return found ? std::move(stopped).error() : std::move(found).error();

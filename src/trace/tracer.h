@@ -95,7 +95,7 @@ class Tracer {
   // What has happened to `tid` meanwhile, without waiting; a raw status of 0 means nothing.
   Result<sys::WaitStatus> poll(Tid tid);
   // The end of a leader is not told before that of every other thread of its process has been waited for: this does
-  // it for those that freeze() stopped. Their stops are left to be waited for.
+  // it for those that freeze() has attached to. Their stops are left to be waited for.
   void reap_dead();
 
  private:
@@ -106,7 +106,7 @@ class Tracer {
   sys::KernelSigaction old_action_;
   bool interruptible_ = true;
   bool active_ = true;
-  std::vector<Tid> frozen_;  // but leaders
+  std::vector<Tid> attached_;  // but leaders
 };
 
 }  // namespace cryo
