@@ -1,18 +1,13 @@
 #include "base/log.h"
 
 #include <unistd.h>
-#include <ctime>
+
+#include "base/clock.h"
 
 namespace cryo {
 namespace {
 
 constexpr size_t kMostEarly = 64 * 1024;
-
-uint64_t now_ns() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(now.tv_nsec);
-}
 
 const char* base_name(const char* path) {
   const char* name = path;
@@ -23,8 +18,8 @@ const char* base_name(const char* path) {
 
 }  // namespace
 
-Log::Log() : start_ns_(now_ns()) {}
-Log::Log(FdRef sink) : fd_(sink.raw()), start_ns_(now_ns()) {}
+Log::Log() : start_ns_(monotonic_ns()) {}
+Log::Log(FdRef sink) : fd_(sink.raw()), start_ns_(monotonic_ns()) {}
 Log::~Log() { flush_early(); }
 
 void Log::open(Fd fd) {
@@ -46,7 +41,7 @@ void Log::flush_early() {
 
 std::string Log::prefix() const {
   if (level_ < static_cast<int>(LogLevel::info)) return {};
-  const uint64_t us = (now_ns() - start_ns_) / 1000;
+  const uint64_t us = (monotonic_ns() - start_ns_) / 1000;
   return fmt::format("({:02}.{:06}) ", us / 1'000'000, us % 1'000'000);
 }
 

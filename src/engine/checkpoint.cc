@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <utility>
 
+#include "base/clock.h"
 #include "engine/cpu.h"
 #include "engine/freeze.h"
 #include "engine/ids.h"
@@ -20,12 +20,6 @@
 
 namespace cryo {
 namespace {
-
-uint64_t now_us() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000U + static_cast<uint64_t>(now.tv_nsec) / 1000;
-}
 
 // A dump that is silent for longer hangs, and must not hold the process any longer: seconds, and what the slowest
 // of disks may write in one.

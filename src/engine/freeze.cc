@@ -1,18 +1,13 @@
 #include "engine/freeze.h"
 
 #include <csignal>
-#include <ctime>
+
+#include "base/clock.h"
 
 namespace cryo {
 namespace {
 
 constexpr uint64_t kPatience = 2'000'000'000;  // ns
-
-uint64_t monotonic_ns() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(now.tv_nsec);
-}
 
 }  // namespace
 

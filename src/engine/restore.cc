@@ -1,7 +1,6 @@
 #include "engine/restore.h"
 
-#include <ctime>
-
+#include "base/clock.h"
 #include "engine/cpu.h"
 #include "engine/load.h"
 #include "engine/stage.h"
@@ -13,12 +12,6 @@
 
 namespace cryo {
 namespace {
-
-uint64_t now_us() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000U + static_cast<uint64_t>(now.tv_nsec) / 1000;
-}
 
 // From here on no number is in use here; with room below for the descriptors that making files needs for a moment.
 Result<int> first_staged_number() {

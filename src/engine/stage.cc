@@ -16,6 +16,7 @@
 #include "arch/core_image.h"
 #include "arch/interrupted.h"
 #include "arch/spawn.h"
+#include "base/clock.h"
 #include "engine/stopped_state.h"
 #include "kinds/mm/vma_status.h"
 #include "sys/file.h"

@@ -162,12 +162,6 @@ std::optional<uint64_t> complete_call_by_guess(FrozenThread& thread, FdRef mem) 
 
 }  // namespace
 
-uint64_t monotonic_ns() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * kSecond + static_cast<uint64_t>(now.tv_nsec);
-}
-
 Result<void> take_back_the_stop(FrozenThread& thread, const procfs::ProcTask& proc, FdRef mem) {
   TRY(abort_critical_section(thread, mem));
   arch::Registers& registers = thread.state.general;

@@ -25,6 +25,4 @@ bool waits_for_unknown_time(const FrozenThread& thread, FdRef mem);
 // thread the last is mostly not known: the wait will start with its full time.
 void record_interrupted_call(ThreadCapture& thread);
 
-uint64_t monotonic_ns();
-
 }  // namespace cryo

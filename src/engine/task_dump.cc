@@ -2,8 +2,8 @@
 
 #include <sys/mman.h>
 #include <cerrno>
-#include <ctime>
 
+#include "base/clock.h"
 #include "engine/ids.h"
 #include "engine/threads_dump.h"
 #include "kinds/registry.h"
@@ -12,12 +12,6 @@
 
 namespace cryo {
 namespace {
-
-uint64_t now_us() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000U + static_cast<uint64_t>(now.tv_nsec) / 1000;
-}
 
 Result<void> capture_kinds(TaskCapture& task) {
   for (const TaskKind* kind : task_kinds()) {

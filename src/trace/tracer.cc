@@ -9,6 +9,7 @@
 #include <ctime>
 #include <set>
 
+#include "base/clock.h"
 #include "base/kill_point.h"
 #include "procfs/stat.h"
 #include "sys/file.h"
@@ -23,12 +24,6 @@ constexpr int kYields = 20;
 constexpr uint64_t kSecond = 1'000'000'000, kHour = 3600 * kSecond;
 // Of a wait in which nothing happens, before it looks whether the process has ended: one call for each of its threads.
 constexpr uint64_t kSlice = 20'000'000;
-
-uint64_t monotonic_ns() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(now.tv_nsec);
-}
 
 Error died(Tid tid, sys::WaitStatus how) {
   return Error::gone(fmt::format("task {} {}", tid, how.to_string()));

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <ctime>
 
+#include "base/clock.h"
 #include "sys/process.h"
 
 namespace cryo {
@@ -13,19 +13,14 @@ namespace cryo {
 class Yields {
  public:
   void yield() {
-    const uint64_t begin = now_ns();
+    const uint64_t begin = monotonic_ns();
     sys::sched_yield();
-    last_ns_ = now_ns() - begin;
+    last_ns_ = monotonic_ns() - begin;
   }
   bool are_short() const { return last_ns_ < kLong; }
 
  private:
   static constexpr uint64_t kLong = 200'000;
-  static uint64_t now_ns() {
-    timespec now{};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(now.tv_nsec);
-  }
   uint64_t last_ns_ = 0;
 };
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 
+#include "base/clock.h"
 #include "sys/file.h"
 
 namespace cryo::cli {
@@ -14,11 +14,7 @@ namespace {
 constexpr uint64_t kEveryMs = 100;
 constexpr uint64_t kBarWidth = 30;
 
-uint64_t now_ms() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
-}
+uint64_t now_ms() { return now_us() / 1000; }
 
 }  // namespace
 
