@@ -56,6 +56,28 @@ class BpfCode {
     set(BPF_REG_2, static_cast<int32_t>(size));
     call(BPF_FUNC_probe_read_kernel);
   }
+  // A program for an iterator is called with the address of a struct bpf_iter__*, a user ABI: `meta`, whose first member
+  // is the output, then pointers to what it is at; behind the last of them the pointer is 0. These load the output
+  // and the `index`-th pointer; what is written between them is left out behind the last.
+  size_t begin_iteration(uint8_t output, uint8_t pointer, int16_t index) {
+    load(output, BPF_REG_1, 0);
+    load(pointer, BPF_REG_1, static_cast<int16_t>(index * static_cast<int16_t>(sizeof(uint64_t))));
+    const size_t last = skip_if_zero(pointer);
+    load(output, output, 0);
+    return last;
+  }
+  void end_iteration(size_t last) {
+    land(last);
+    set(BPF_REG_0, 0);
+    exit();
+  }
+  // From the stack to the output of an iterator. Uses R0 to R5.
+  void write_out(uint8_t output, int16_t stack, size_t size) {
+    move(BPF_REG_1, output);
+    stack_address(BPF_REG_2, stack);
+    set(BPF_REG_3, static_cast<int32_t>(size));
+    call(BPF_FUNC_seq_write);
+  }
   const std::vector<bpf_insn>& code() const { return code_; }
 
  private:

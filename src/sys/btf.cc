@@ -74,6 +74,10 @@ Result<Btf> Btf::of_kernel() {
   return btf;
 }
 
+Error not_in_btf(std::string_view name) {
+  return Error::os(ENOENT, fmt::format("the kernel's BTF has no {}", name));
+}
+
 Result<const Btf*> KernelBtf::get() {
   if (!btf_) btf_ = TRY(Btf::of_kernel());
   return &*btf_;

@@ -55,6 +55,8 @@ class Btf {
   std::vector<uint32_t> offsets_;  // in types_, by id - 1
 };
 
+Error not_in_btf(std::string_view name);
+
 // The kernel's BTF, read when it is asked for first: about a millisecond.
 class KernelBtf {
  public:

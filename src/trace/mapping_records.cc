@@ -24,19 +24,15 @@ struct Layout {
   uint32_t start, flags, operations, policy;
 };
 
-Error not_there(std::string_view name) {
-  return Error::os(ENOENT, fmt::format("the kernel's BTF has no {}", name));
-}
-
 Result<Layout> find_layout(const sys::Btf& btf) {
   constexpr sys::BtfName kNames[] = {{sys::BtfKind::function, "bpf_iter_task_vma"},
                                      {sys::BtfKind::structure, "vm_area_struct"}};
   const std::vector<uint32_t> ids = btf.find(kNames);
   for (size_t i = 0; i < ids.size(); ++i)
-    if (ids[i] == 0) return not_there(kNames[i].name);
+    if (ids[i] == 0) return sys::not_in_btf(kNames[i].name);
   const auto start = btf.member(ids[1], "vm_start"), flags = btf.member(ids[1], "vm_flags"),
              operations = btf.member(ids[1], "vm_ops"), policy = btf.member(ids[1], "vm_policy");
-  if (!start || !flags || !operations) return not_there("known vm_area_struct");
+  if (!start || !flags || !operations) return sys::not_in_btf("known vm_area_struct");
   return Layout{ids[0], start->offset, flags->offset, operations->offset,
                 policy ? policy->offset : UINT32_MAX};
 }
@@ -49,25 +45,16 @@ std::vector<bpf_insn> make_program(const Layout& layout) {
   constexpr uint8_t kOutput = BPF_REG_6, kMapping = BPF_REG_7;
   constexpr int16_t kWord = sizeof(uint64_t);
   sys::BpfCode code;
-  // struct bpf_iter__task_vma { struct bpf_iter_meta* meta; struct task_struct* task;
-  // struct vm_area_struct* vma; }: a user ABI. Behind the last mapping `vma` is 0.
-  code.load(kOutput, BPF_REG_1, 0);
-  code.load(kMapping, BPF_REG_1, 2 * kWord);
-  const size_t last = code.skip_if_zero(kMapping);
-  code.load(kOutput, kOutput, 0);
+  // struct bpf_iter__task_vma { meta; struct task_struct* task; struct vm_area_struct* vma; }
+  const size_t last = code.begin_iteration(kOutput, kMapping, 2);
   const uint32_t places[] = {layout.start, layout.flags, layout.operations, layout.policy};
   for (size_t i = 0; i < std::size(places); ++i) {
     const auto to = static_cast<int16_t>(kWords + kWord * static_cast<int16_t>(i));
     code.store_value(to, 0);
     if (places[i] != UINT32_MAX) code.read_kernel(to, sizeof(uint64_t), kMapping, places[i]);
   }
-  code.move(BPF_REG_1, kOutput);
-  code.stack_address(BPF_REG_2, kWords);
-  code.set(BPF_REG_3, sizeof(Words));
-  code.call(BPF_FUNC_seq_write);
-  code.land(last);
-  code.set(BPF_REG_0, 0);
-  code.exit();
+  code.write_out(kOutput, kWords, sizeof(Words));
+  code.end_iteration(last);
   return code.code();
 }
 

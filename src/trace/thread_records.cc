@@ -88,19 +88,15 @@ struct Layout {
   }
 };
 
-Error not_there(std::string_view name) {
-  return Error::os(ENOENT, fmt::format("the kernel's BTF has no {}", name));
-}
-
 Result<void> find_fields(const sys::Btf& btf, uint32_t task, Layout& out) {
   out.size = kHead;
   for (size_t i = 0; i < std::size(kFields); ++i) {
     const std::optional<sys::BtfMember> member = btf.member_at(task, kFields[i].path);
-    if (!member && kFields[i].need == Need::always) return not_there(kFields[i].path);
+    if (!member && kFields[i].need == Need::always) return sys::not_in_btf(kFields[i].path);
     out.places[i] = {member ? member->offset : 0, out.size, member ? btf.size(member->type) : 0};
     out.size += (out.places[i].size + 7) & ~uint32_t{7};
   }
-  return out.size <= kRoom ? Result<void>() : not_there("task_struct that is small enough");
+  return out.size <= kRoom ? Result<void>() : sys::not_in_btf("task_struct that is small enough");
 }
 
 Result<Layout> find_layout(const sys::Btf& btf) {
@@ -112,11 +108,11 @@ Result<Layout> find_layout(const sys::Btf& btf) {
                                      {kStructure, "upid"}};
   const std::vector<uint32_t> ids = btf.find(kNames);
   for (size_t i = 0; i < ids.size(); ++i)
-    if (ids[i] == 0) return not_there(kNames[i].name);
+    if (ids[i] == 0) return sys::not_in_btf(kNames[i].name);
   const auto thread_pid = btf.member(ids[1], "thread_pid");
   const auto level = btf.member(ids[3], "level"), numbers = btf.member(ids[3], "numbers");
   const auto number = btf.member(ids[4], "nr");
-  if (!thread_pid || !level || !numbers || !number) return not_there("known struct pid");
+  if (!thread_pid || !level || !numbers || !number) return sys::not_in_btf("known struct pid");
   Layout out{};
   out.iterator = ids[0];
   out.thread_pid = thread_pid->offset;
@@ -151,21 +147,14 @@ std::vector<bpf_insn> make_program(const Layout& layout) {
     return static_cast<int16_t>(kRecord + static_cast<int32_t>(offset));
   };
   sys::BpfCode code;
-  // struct bpf_iter__task { struct bpf_iter_meta* meta; struct task_struct* task; }: a user ABI. After the last
-  // thread `task` is 0. The first member of struct bpf_iter_meta is the output.
-  code.load(kOutput, BPF_REG_1, 0);
-  code.load(kTask, BPF_REG_1, sizeof(uint64_t));
-  const size_t last = code.skip_if_zero(kTask);
-  code.load(kOutput, kOutput, 0);
+  const size_t last =
+      code.begin_iteration(kOutput, kTask, 1);  // { meta; struct task_struct* task; }
   for (uint32_t at = 0; at < layout.size; at += sizeof(uint64_t)) code.store_value(on_stack(at), 0);
   write_number(code, layout, kTask, on_stack(0));
   code.store(on_stack(sizeof(uint64_t)), kTask);
   for (const Place& place : layout.places)
     if (place.size != 0) code.read_kernel(on_stack(place.record), place.size, kTask, place.kernel);
-  code.move(BPF_REG_1, kOutput);
-  code.stack_address(BPF_REG_2, kRecord);
-  code.set(BPF_REG_3, static_cast<int32_t>(layout.size));
-  code.call(BPF_FUNC_seq_write);
+  code.write_out(kOutput, kRecord, layout.size);
   uint64_t text = 0;
   std::memcpy(&text, kFunctionFormat.data(), sizeof(text));
   code.store_value(kText, text);
@@ -176,9 +165,7 @@ std::vector<bpf_insn> make_program(const Layout& layout) {
                      on_stack(layout.place("restart_block").record + layout.restart.function));
   code.set(BPF_REG_5, sizeof(uint64_t));
   code.call(BPF_FUNC_seq_printf);
-  code.land(last);
-  code.set(BPF_REG_0, 0);
-  code.exit();
+  code.end_iteration(last);
   return code.code();
 }
 
