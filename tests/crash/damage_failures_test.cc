@@ -44,16 +44,8 @@ signal.pause()
 class DamageFailuresLive : public testing::Test {
  protected:
   void dump() {
-    ASSERT_TRUE(files_.make("work"));
-    SpawnOptions options;
-    options.argv = {"python3", "-c", kRich};
-    options.environment = plain_environment();
-    options.directory = files_.path("work");
-    options.output = files_.path("output");
-    options.new_session = true;
-    const Result<void> started = target_.start(options);
+    const Result<void> started = target_.start_until_ready({"python3", "-c", kRich}, files_);
     ASSERT_TRUE(started) << started.error().to_string();
-    ASSERT_TRUE(wait_until([&] { return read_text(options.output) == "ready\n"; }, soon()));
     images_ = files_.new_images();
     const Result<void> dumped = target_.dump_and_kill(tool_under_test(), images_,
                                                       {"--file-locks", "--cpu-cap=all"}, soon());

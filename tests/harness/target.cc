@@ -26,6 +26,22 @@ Result<void> Target::start(const SpawnOptions& options) {
   return {};
 }
 
+Result<void> Target::start_until_ready(const Words& argv, TestFiles& files) {
+  TRY(files.make("work"));
+  SpawnOptions options;
+  options.argv = argv;
+  options.environment = plain_environment();
+  options.directory = files.path("work");
+  options.output = files.path("output");
+  options.new_session = true;
+  TRY(start(options));
+  const auto is_ready = [&] {
+    return read_text(options.output).find("ready\n") != std::string::npos;
+  };
+  if (wait_until(is_ready, soon())) return {};
+  return unexpected("the program did not get ready: " + read_text(options.output));
+}
+
 Result<void> Target::dump_and_kill(const Tool& tool, const std::string& images,
                                    const Words& options, Deadline deadline) {
   was_stopped_ = is_stopped();

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "tests/harness/process.h"
+#include "tests/harness/test_files.h"
 #include "tests/harness/tool.h"
 
 namespace cryo::live {
@@ -15,6 +16,8 @@ class Target {
   Target& operator=(const Target&) = delete;
   ~Target();
   Result<void> start(const SpawnOptions& options);
+  // In a new directory `work` of `files`, with its output beside that; returns when it has written "ready".
+  Result<void> start_until_ready(const Words& argv, TestFiles& files);
 
   pid_t pid() const { return pid_; }
   Process& process() { return process_; }

@@ -137,21 +137,13 @@ print('right')
 // cryo may have no more descriptors than the process itself, and may not raise the limit.
 class LimitedLive : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_TRUE(files_.make("work")); }
   ~LimitedLive() override {
     target_.clean_up();
     if (HasFailure()) printf("%s\n", files_.keep().c_str());
   }
   void start() {
-    SpawnOptions options;
-    options.argv = {"python3", "-c", kTenThousand};
-    options.environment = plain_environment();
-    options.directory = files_.path("work");
-    options.output = files_.path("output");
-    options.new_session = true;
-    const Result<void> started = target_.start(options);
+    const Result<void> started = target_.start_until_ready({"python3", "-c", kTenThousand}, files_);
     ASSERT_TRUE(started) << started.error().to_string();
-    ASSERT_TRUE(wait_until([&] { return output().find("ready") != std::string::npos; }, soon()));
   }
   std::string output() const { return read_text(files_.path("output")); }
   Tool limited_to(int descriptors) {
