@@ -12,6 +12,7 @@
 #include "image/store.h"
 #include "sys/file.h"
 #include "tests/fuzz/wire_mutation.h"
+#include "tests/harness/scratch_dir.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
@@ -21,28 +22,18 @@ namespace {
 constexpr uint64_t kRawSize = 1U << 20U;  // of files with pages
 constexpr size_t kLargestPacked = 64U << 10U;
 
-// In memory where that is possible.
 class Directory {
  public:
-  Directory() {
-    path_ = "/dev/shm/load_fuzz-XXXXXX";
-    if (mkdtemp(path_.data()) == nullptr) {
-      path_ = "/tmp/load_fuzz-XXXXXX";
-      CHECK(mkdtemp(path_.data()) != nullptr);
-    }
-    Result<Fd> dir = sys::open(path_, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CHECK(dir);
-    dir_ = std::move(dir).value();
-  }
-  ~Directory() {
-    (void)fuzz::remove_images(dir_);
-    (void)rmdir(path_.c_str());
-  }
-  FdRef dir() const { return dir_; }
+  Directory() : directory_(parent()), fd_(directory_.open()) {}
+  FdRef dir() const { return fd_; }
 
  private:
-  std::string path_;
-  Fd dir_;
+  // In memory where that is possible.
+  static std::filesystem::path parent() {
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path();
+  }
+  ScratchDir directory_;
+  Fd fd_;
 };
 
 void plan_restore(FdRef dir) {

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "image/scratch_test.h"
 #include "image/store.h"
 #include "pipe-data.pb.h"
 #include "pstree.pb.h"
+#include "tests/harness/scratch_dir.h"
 
 namespace cryo {
 namespace {

@@ -7,9 +7,9 @@
 #include "fdinfo.pb.h"
 #include "image/pagemap.h"
 #include "image/schema.h"
-#include "image/scratch_test.h"
 #include "image/store.h"
 #include "sys/memory.h"
+#include "tests/harness/scratch_dir.h"
 
 namespace cryo {
 namespace {

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "image/scratch_test.h"
 #include "inventory.pb.h"
 #include "pagemap.pb.h"
 #include "sys/memory.h"
+#include "tests/harness/scratch_dir.h"
 
 namespace cryo {
 namespace {

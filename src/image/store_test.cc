@@ -9,9 +9,9 @@
 #include <csignal>
 
 #include "core.pb.h"
-#include "image/scratch_test.h"
 #include "inventory.pb.h"
 #include "pstree.pb.h"
+#include "tests/harness/scratch_dir.h"
 
 namespace cryo {
 namespace {

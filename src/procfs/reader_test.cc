@@ -14,49 +14,23 @@
 #include "sys/file.h"
 #include "sys/memory.h"
 #include "sys/process.h"
+#include "tests/harness/scratch_dir.h"
 
 namespace cryo::procfs {
 namespace {
 
 ProcTask self() { return ProcDir::open().value().task(sys::getpid()).value(); }
 
-// A directory that goes away with everything in it (one level of files and directories is enough).
-class TempTree {
- public:
-  TempTree() {
-    char name[] = "/tmp/cryo-procfs-XXXXXX";
-    path_ = ::mkdtemp(name);
-    dir_ = sys::open(path_, O_RDONLY | O_DIRECTORY).value();
-  }
-  ~TempTree() { (void)!::system(fmt::format("rm -rf {}", path_).c_str()); }
-  TempTree(const TempTree&) = delete;
-  TempTree& operator=(const TempTree&) = delete;
-  const std::string& path() const { return path_; }
-  void directory(const std::string& name) { ASSERT_TRUE(sys::mkdirat(dir_, name, 0755)); }
-  void file(const std::string& name, std::string_view text) {
-    const Fd fd = sys::openat(dir_, name, O_WRONLY | O_CREAT | O_TRUNC, 0644).value();
-    ASSERT_TRUE(sys::write_all(fd, text));
-  }
-
- private:
-  std::string path_;
-  Fd dir_;
-};
-
 TEST(ProcfsReader, reads_a_fixture_tree) {
-  TempTree tree;
-  tree.directory("12");
+  ScratchDir tree;
   tree.directory("self");
-  tree.file("12/stat", "");
-  tree.file("12/comm", "a b\n");
-  tree.file("12/oom_score_adj", "-17\n");
-  tree.file("12/coredump_filter", "00000033\n");
-  tree.directory("12/task");
-  tree.directory("12/task/12");
-  tree.directory("12/task/14");
-  tree.file("12/task/12/children", "30 ");
-  tree.file("12/task/14/children", "20 21 ");
-  const ProcDir proc = ProcDir::open(tree.path()).value();
+  tree.write("12/stat", "");
+  tree.write("12/comm", "a b\n");
+  tree.write("12/oom_score_adj", "-17\n");
+  tree.write("12/coredump_filter", "00000033\n");
+  tree.write("12/task/12/children", "30 ");
+  tree.write("12/task/14/children", "20 21 ");
+  const ProcDir proc = ProcDir::open(tree.path().string()).value();
   EXPECT_EQ(proc.pids().value(), std::vector<Pid>{Pid{12}});
   const ProcTask task = proc.task(Pid{12}).value();
   EXPECT_EQ(task.comm().value(), "a b");
@@ -68,10 +42,9 @@ TEST(ProcfsReader, reads_a_fixture_tree) {
 }
 
 TEST(ProcfsReader, an_absent_file_of_a_living_task_is_not_gone) {
-  TempTree tree;
-  tree.directory("12");
-  tree.file("12/stat", "");
-  const ProcTask task = ProcDir::open(tree.path()).value().task(Pid{12}).value();
+  ScratchDir tree;
+  tree.write("12/stat", "");
+  const ProcTask task = ProcDir::open(tree.path().string()).value().task(Pid{12}).value();
   const Result<std::vector<PosixTimer>> timers = task.timers();
   ASSERT_FALSE(timers);
   EXPECT_EQ(timers.error().kind(), ErrorKind::os);
@@ -79,10 +52,9 @@ TEST(ProcfsReader, an_absent_file_of_a_living_task_is_not_gone) {
 }
 
 TEST(ProcfsReader, malformed_files_say_where) {
-  TempTree tree;
-  tree.directory("12");
-  tree.file("12/stat", "12 (x");
-  const ProcTask task = ProcDir::open(tree.path()).value().task(Pid{12}).value();
+  ScratchDir tree;
+  tree.write("12/stat", "12 (x");
+  const ProcTask task = ProcDir::open(tree.path().string()).value().task(Pid{12}).value();
   const Result<TaskStat> stat = task.stat();
   ASSERT_FALSE(stat);
   EXPECT_EQ(stat.error().message(), "text of stat that was not understood: \"12 (x\"");
@@ -90,8 +62,7 @@ TEST(ProcfsReader, malformed_files_say_where) {
 }
 
 TEST(ProcfsReader, smaps_survives_any_chunk_boundary) {
-  TempTree tree;
-  tree.directory("12");
+  ScratchDir tree;
   std::string text;
   const size_t count = 3000;
   for (size_t i = 1; i <= count; ++i) {
@@ -100,8 +71,8 @@ TEST(ProcfsReader, smaps_survives_any_chunk_boundary) {
         i, i + 1, std::string(i % 50, 'n'), i);
   }
   text += fmt::format("ffff000-fffff000 rw-p 00000000 00:00 0    /{}\n", std::string(200'000, 'x'));
-  tree.file("12/smaps", text);
-  const ProcTask task = ProcDir::open(tree.path()).value().task(Pid{12}).value();
+  tree.write("12/smaps", text);
+  const ProcTask task = ProcDir::open(tree.path().string()).value().task(Pid{12}).value();
   const std::vector<Vma> vmas = task.smaps().value();
   ASSERT_EQ(vmas.size(), count + 1);
   for (size_t i = 1; i <= count; ++i) {
@@ -240,18 +211,18 @@ TEST(ProcfsReader, sees_advice_and_page_use) {
 }
 
 TEST(ProcfsReader, map_files_settle_what_maps_leaves_open) {
-  TempTree tree;
-  tree.file("line\n (deleted)", std::string(4096, 'x'));
-  const Fd fd = sys::open(tree.path() + "/line\n (deleted)", O_RDONLY).value();
+  ScratchDir tree;
+  tree.write("line\n (deleted)", std::string(4096, 'x'));
+  const Fd fd = sys::open(tree.path().string() + "/line\n (deleted)", O_RDONLY).value();
   const sys::Mapping memory = sys::Mapping::make(4096, PROT_READ, MAP_SHARED, fd).value();
   const ProcTask task = self();
   const std::vector<Vma> vmas = task.maps().value();
   const Vma* vma = find(vmas, memory.address());
   ASSERT_NE(vma, nullptr);
-  EXPECT_EQ(vma->name, tree.path() + "/line\n");
+  EXPECT_EQ(vma->name, tree.path().string() + "/line\n");
   EXPECT_TRUE(vma->deleted) << "which is not so";
   const ProcTask::MapFile file = task.map_file(*vma).value();
-  EXPECT_EQ(file.link.text, tree.path() + "/line\n (deleted)");
+  EXPECT_EQ(file.link.text, tree.path().string() + "/line\n (deleted)");
   EXPECT_EQ(file.stat.st_nlink, 1U);
   EXPECT_EQ(file.stat.st_ino, vma->inode);
 }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/harness/scratch_dir.h"
 #include "tests/harness/target.h"
 #include "tests/harness/text.h"
 
@@ -24,10 +25,7 @@ class UnprivilegedLive : public testing::Test {
  protected:
   // A build directory may lie where no other user gets to: what the user needs is copied to where he does.
   void SetUp() override {
-    std::string name = "/tmp/cryo-unprivileged-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
-    fs::permissions(directory_, fs::perms::all);
+    fs::permissions(directory_.path(), fs::perms::all);
     fs::copy_file(tool_under_test().path, path("cryo"));
     fs::copy_file(CRYO_BUILD_DIR "/tests/programs/counter-static", path("program"));
     fs::create_directories(images());
@@ -35,11 +33,8 @@ class UnprivilegedLive : public testing::Test {
     std::ofstream(path("output")).flush();
     fs::permissions(path("output"), fs::perms(0666));
   }
-  void TearDown() override {
-    target_.clean_up();
-    fs::remove_all(directory_);
-  }
-  std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  void TearDown() override { target_.clean_up(); }
+  std::string path(const std::string& name) const { return directory_.path() / name; }
   std::string images() const { return path("images"); }
 
   // What starts a program as that user; `capabilities` as in "+sys_ptrace,+cap_40".
@@ -59,7 +54,7 @@ class UnprivilegedLive : public testing::Test {
     SpawnOptions options;
     options.argv = argv;
     options.environment = plain_environment();
-    options.directory = directory_;
+    options.directory = directory_.path();
     options.output = path("output");
     options.new_session = true;
     const Result<void> started = target_.start(options);
@@ -108,7 +103,7 @@ class UnprivilegedLive : public testing::Test {
 
   static constexpr const char* kBoth = "+cap_40,+sys_ptrace";
   static constexpr const char* kCheckpointOnly = "+cap_40";
-  std::string directory_;
+  ScratchDir directory_;
   Target target_;
 };
 

@@ -1,24 +1,29 @@
-// For tests of this layer: a directory that goes away with the test, and whole files in it.
+// A directory that goes away with the test, and whole files in it.
 #pragma once
 
-#include <gtest/gtest.h>
+#include <fcntl.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/fd.h"
+#include "base/result.h"
 #include "sys/file.h"
 
 namespace cryo {
 
 class ScratchDir {
  public:
-  ScratchDir() {
-    std::string name = testing::TempDir() + "cryo-image-XXXXXX";
+  // Where the user wants such directories: $TMPDIR, or /tmp.
+  explicit ScratchDir(
+      const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+    std::string name = parent / "cryo-test-XXXXXX";
     CHECK(::mkdtemp(name.data()) != nullptr);
     path_ = name;
   }
@@ -28,7 +33,11 @@ class ScratchDir {
 
   const std::filesystem::path& path() const { return path_; }
   Fd open() const { return sys::open(path_.string(), O_RDONLY | O_DIRECTORY).value(); }
+  void directory(const std::string& name) const {
+    std::filesystem::create_directories(path_ / name);
+  }
   void write(const std::string& name, std::string_view bytes) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
     std::ofstream(path_ / name, std::ios::binary) << bytes;
   }
   std::string read(const std::string& name) const {
