@@ -5,6 +5,11 @@
 // timers do. And whose CPU clock it runs on when it was created with CLOCK_THREAD_CPUTIME_ID: the list shows a
 // clock without a tid. Only that thread's running moves the timer, so each thread asks twice, while no other one runs.
 //
+// timer_getoverrun(2) tells how often the timer had expired when its last signal was taken. No call sets it, and
+// timer_settime(2) forgets it. So such a timer is armed in the past, when that last signal was due, and the signal taken: the
+// kernel counts the periods since, and the next one is when it would have been. A signal that still waits comes back with
+// the number it was queued with, 0: how many periods it already stands for is not known from outside.
+//
 // Exact ids need PR_TIMER_CREATE_RESTORE_IDS (6.15). Before, a new process counts its ids from 0, and the gaps
 // are made by creating and deleting.
 #include "kinds/all.h"
@@ -175,6 +180,73 @@ void create_counting(TaskRestore& task, std::vector<pb::posix_timer_entry> timer
   }
 }
 
+void create_exactly(TaskRestore& task, const pb::task_timers_entry& timers) {
+  // The threads make theirs at the same time: switched on before, off after.
+  task.plan.calls(Phase::task)
+      .call(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_ON, 0, 0, 0);
+  for (const pb::posix_timer_entry& timer : timers.posix())
+    create(task.plan.calls(Phase::thread, creator(task.image, timer.it_id())), timer,
+           static_cast<int32_t>(timer.clock_id()));
+  task.plan.calls(Phase::signals)
+      .call(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_OFF, 0, 0, 0);
+}
+
+constexpr bool is_cpu_clock(int32_t clock) {
+  return clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID;
+}
+
+// The thread that the timer's signals wait for; all are blocked now, and the leader takes those of the process.
+std::optional<size_t> receiver(const TaskImage& image, const pb::posix_timer_entry& timer) {
+  if (timer.si_signo() < 1 || timer.si_signo() >= _NSIG || timer.si_signo() == SIGKILL ||
+      timer.si_signo() == SIGSTOP)
+    return std::nullopt;
+  if (timer.it_sigev_notify() == SIGEV_SIGNAL) return 0;
+  if (timer.it_sigev_notify() != SIGEV_THREAD_ID) return std::nullopt;
+  const auto named = [&](const ThreadImage& thread) {
+    return thread.tid.value == timer.notify_thread_id();
+  };
+  const auto thread = std::ranges::find_if(image.threads, named);
+  if (thread == image.threads.end()) return std::nullopt;
+  return static_cast<size_t>(thread - image.threads.begin());
+}
+
+// How long before its next time it expired last; nothing if the clock did not run yet then.
+std::optional<uint64_t> since_last(const pb::posix_timer_entry& timer, const itimerspec& time) {
+  const uint64_t interval = nanoseconds(time.it_interval);
+  timespec now{};
+  uint64_t since = 0;
+  if (__builtin_mul_overflow(interval, uint64_t{timer.overrun()} + 1, &since)) return std::nullopt;
+  const auto clock = static_cast<int32_t>(timer.clock_id());
+  if (is_cpu_clock(clock) || clock_gettime(clock, &now) != 0) return std::nullopt;
+  return since < nanoseconds(now) ? std::optional(since) : std::nullopt;
+}
+
+// False where that cannot be done.
+bool expire_again(TaskRestore& task, const pb::posix_timer_entry& timer, const itimerspec& time) {
+  const std::optional<size_t> thread = receiver(task.image, timer);
+  const std::optional<uint64_t> since = since_last(timer, time);
+  if (!thread || !since || time.it_value.tv_sec > INT32_MAX) return false;
+  task.plan.host(Phase::thread, fmt::format("let POSIX timer {} expire once more", timer.it_id()),
+                 [id = timer.it_id(), clock = static_cast<int32_t>(timer.clock_id()), time,
+                  since = *since](TaskStage& stage) -> Result<void> {
+                   timespec now{};
+                   (void)clock_gettime(clock, &now);
+                   const uint64_t last = nanoseconds(now) + nanoseconds(time.it_value) - since;
+                   itimerspec again = time;
+                   again.it_value = {static_cast<time_t>(last / kNanoseconds),
+                                     static_cast<long>(last % kNanoseconds)};
+                   Batch batch;
+                   batch.call(SYS_timer_settime, id, TIMER_ABSTIME, batch.put(again), 0);
+                   TRY(stage.leader.run_all(batch));
+                   return {};
+                 });
+  // Before others of the same number are pending.
+  Batch& batch = task.plan.calls(Phase::signals, *thread);
+  const Data set = batch.put(uint64_t{1} << (timer.si_signo() - 1));
+  batch.call(SYS_rt_sigtimedwait, set, 0, batch.put(timespec{1, 0}), sizeof(uint64_t));
+  return true;
+}
+
 Result<void> arm(TaskRestore& task, const pb::posix_timer_entry& timer) {
   if (timer.insec() >= kNanoseconds || timer.vnsec() >= kNanoseconds)
     return Error::bad_image(fmt::format(
@@ -185,6 +257,11 @@ Result<void> arm(TaskRestore& task, const pb::posix_timer_entry& timer) {
   // An interval without a next time: it had just run out.
   if (!is_armed(time)) time.it_value = time.it_interval;
   if (!is_armed(time)) return {};
+  if (timer.overrun() != 0 && nanoseconds(time.it_interval) != 0) {
+    if (expire_again(task, timer, time)) return {};
+    task.restore.log.warn("The {} overruns of POSIX timer {} cannot be restored, ignoring",
+                          timer.overrun(), timer.it_id());
+  }
   Batch& batch = task.plan.calls(Phase::arm);
   batch.call(SYS_timer_settime, timer.it_id(), 0, batch.put(time), 0);
   return {};
@@ -193,19 +270,11 @@ Result<void> arm(TaskRestore& task, const pb::posix_timer_entry& timer) {
 Result<void> compile(TaskRestore& task) {
   const pb::task_timers_entry& timers = task.image.tc().timers();
   if (timers.posix().empty()) return {};
-  for (const pb::posix_timer_entry& timer : timers.posix()) TRY(arm(task, timer));
-  if (!sys::prctl(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_GET)) {
+  if (sys::prctl(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_GET))
+    create_exactly(task, timers);
+  else
     create_counting(task, {timers.posix().begin(), timers.posix().end()});
-    return {};
-  }
-  // The threads make theirs at the same time: switched on before, off after.
-  task.plan.calls(Phase::task)
-      .call(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_ON, 0, 0, 0);
-  for (const pb::posix_timer_entry& timer : timers.posix())
-    create(task.plan.calls(Phase::thread, creator(task.image, timer.it_id())), timer,
-           static_cast<int32_t>(timer.clock_id()));
-  task.plan.calls(Phase::signals)
-      .call(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_OFF, 0, 0, 0);
+  for (const pb::posix_timer_entry& timer : timers.posix()) TRY(arm(task, timer));
   return {};
 }
 

@@ -94,6 +94,71 @@ CHECKPOINT_TEST(PosixTimers, of_every_clock_expire,
             1U << CLOCK_REALTIME | 1U << CLOCK_MONOTONIC | 1U << CLOCK_BOOTTIME | 1U << CLOCK_TAI);
 }
 
+// Armed so long ago that it has missed seven periods, of which the first is still to be seen in its next one.
+void miss_seven(clockid_t clock, sigevent event, int* id) {
+  constexpr time_t kPeriod = 10'000;
+  timespec now{};
+  ASSERT_EQ(clock_gettime(clock, &now), 0);
+  ASSERT_EQ(create_raw(clock, event, id), 0);
+  const itimerspec time{{kPeriod, 0}, {now.tv_sec - 7 * kPeriod - kPeriod / 2, 0}};
+  ASSERT_EQ(syscall(SYS_timer_settime, *id, TIMER_ABSTIME, &time, nullptr), 0);
+  const sigset_t set = just(event.sigev_signo);
+  siginfo_t info{};
+  ASSERT_EQ(sigwaitinfo(&set, &info), event.sigev_signo);
+  ASSERT_EQ(info.si_overrun, 7);
+}
+void expect_seven(int id) {
+  EXPECT_EQ(syscall(SYS_timer_getoverrun, id), 7);
+  EXPECT_EQ(get_raw(id).it_interval.tv_sec, 10'000);
+  EXPECT_LE(get_raw(id).it_value.tv_sec, 5000);
+  EXPECT_GE(get_raw(id).it_value.tv_sec, 4000);
+}
+
+CHECKPOINT_TEST(PosixTimers, know_their_overruns,
+                except({"peer_restores_ours"}, "CRIU does not restore them")) {
+  sigset_t set = just(SIGRTMIN + 2);
+  sigaddset(&set, SIGUSR1);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &set, nullptr), 0);
+  int ids[2];
+  miss_seven(CLOCK_REALTIME, event(SIGEV_SIGNAL, SIGUSR1, 1), &ids[0]);
+  miss_seven(CLOCK_TAI, event(SIGEV_SIGNAL, SIGRTMIN + 2, 2), &ids[1]);
+  // Not to be taken for the timer's.
+  ASSERT_EQ(sigqueue(getpid(), SIGRTMIN + 2, {.sival_int = 99}), 0);
+  checkpoint();
+  for (const int id : ids) expect_seven(id);
+  sigset_t pending;
+  ASSERT_EQ(sigpending(&pending), 0);
+  EXPECT_EQ(sigismember(&pending, SIGUSR1), 0);
+  siginfo_t info{};
+  const timespec at_once{};
+  ASSERT_EQ(sigtimedwait(&set, &info, &at_once), SIGRTMIN + 2);
+  EXPECT_EQ(info.si_value.sival_int, 99);
+  EXPECT_EQ(sigtimedwait(&set, &info, &at_once), -1);
+}
+
+CHECKPOINT_TEST(PosixTimers, of_a_thread_know_their_overruns,
+                except({"peer_restores_ours"}, "CRIU does not restore them")) {
+  live::Gate made, go;
+  int id = -1;
+  const sigset_t set = just(SIGUSR2);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &set, nullptr), 0);
+  live::Threads threads(2, [&](int index) {
+    if (index == 1) {
+      sigevent to_me = event(SIGEV_THREAD_ID, SIGUSR2, 3);
+      to_me._sigev_un._tid = gettid();
+      miss_seven(CLOCK_REALTIME, to_me, &id);
+      made.open();
+    }
+    go.wait();
+  });
+  made.wait();
+  ASSERT_TRUE(threads.wait_in_syscall(SYS_futex));
+  checkpoint();
+  expect_seven(id);
+  go.open();
+  threads.join();
+}
+
 CHECKPOINT_TEST(PosixTimers, of_cpu_clocks) {
   clockid_t own = 0, process = 0;
   ASSERT_EQ(pthread_getcpuclockid(pthread_self(), &own), 0);
