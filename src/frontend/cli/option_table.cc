@@ -268,7 +268,7 @@ constexpr OptionRow kOptions[] = {
     {"skip-file-rwx-check", 0, K::toggle, kRestore, G::special, nullptr,
      "do not compare the permission bits of files",
      restore_switch<&RestoreOptions::skip_file_rwx_check>},
-    {"root", 'r', K::value, kBoth, G::special, "PATH",
+    {"root", 'r', K::value, kRestore, G::special, "PATH",
      "the root directory of the process. Default: /", common_text<&CommonOptions::root>},
     {"action-script", 0, K::value, kBoth, G::special, "FILE",
      "run this program at each step, named in CRTOOLS_SCRIPT_ACTION; may be repeated",

@@ -145,6 +145,14 @@ TEST_F(Program, KeepsEarlyLinesForTheLog) {
   EXPECT_THAT(text("images/log"), HasSubstr("option --tree has no effect with restore"));
 }
 
+// As with CRIU, where it names the root of a mount namespace; those cannot be dumped yet.
+TEST_F(Program, TakesARootForADumpWithoutUse) {
+  const Ran ran =
+      run({"dump", "-t", "2147483647", "--root", "/nowhere", "-D", "images", "-o", "log"});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(text("images/log"), HasSubstr("option --root has no effect with dump"));
+}
+
 TEST_F(Program, SendsEarlyLinesToStandardErrorWhenThereIsNoLog) {
   const Ran ran = run({"restore", "-t", "5", "-D", "/nonexistent", "-o", "log"});
   EXPECT_EQ(ran.status, 1);
