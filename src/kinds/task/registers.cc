@@ -5,15 +5,32 @@
 // task has left the puppet.
 #include "arch/core_image.h"
 #include "arch/interrupted.h"
+#include "arch/uncarried.h"
 #include "kinds/all.h"
 
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include <array>
 #include <ctime>
+
+#include "sys/ptrace.h"
 
 namespace cryo {
 namespace {
+
+// Only a stopped thread shows it; every system call discards vectors, so that mostly there is none.
+Result<void> capture_thread(ThreadCapture& thread) {
+  for (const arch::UncarriedState& state : arch::uncarried_states()) {
+    std::array<std::byte, arch::kUncarriedHead> head{};
+    Result<size_t> size = sys::ptrace_getregset(thread.tid(), state.note, head.data(), head.size());
+    // The processor or the kernel does not have it.
+    if (!size || !state.in_use(std::span(head).first(*size))) continue;
+    thread.task.block(fmt::format("thread {}", thread.tid()), fmt::format("uses {}", state.what),
+                      "the images have no place for that");
+  }
+  return {};
+}
 
 Result<Answer> ask_thread(ThreadCapture& thread, Batch& batch) {
   const Data address = batch.reserve(8);
@@ -79,6 +96,7 @@ Result<void> compile(TaskRestore& task) {
 }  // namespace
 
 const TaskKind registers_kind = {.name = "registers",
+                                 .capture_thread = capture_thread,
                                  .ask_thread = ask_thread,
                                  .adopt_thread = adopt_thread,
                                  .compile = compile};
