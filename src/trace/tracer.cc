@@ -76,13 +76,21 @@ Result<Stopped> Running::wait_for_interrupt() && {
   }
 }
 
+Result<void> Running::wait_for_end() const {
+  for (;;) {
+    const sys::WaitStatus status = TRY(tracer_->wait(tid_));
+    if (status.dead()) return {};
+    TRY(sys::ptrace_cont(tid_, signal_to_deliver(status)));
+  }
+}
+
 Result<void> Running::look_after() const {
   TRY(tracer_->check_interrupted());
   tracer_->reap_dead();
-  const sys::WaitStatus status = TRY(tracer_->poll(tid_));
-  if (status.raw() == 0) return {};
-  if (status.dead()) return died(tid_, status);
-  return sys::ptrace_cont(tid_, signal_to_deliver(status));
+  const std::optional<sys::WaitStatus> status = TRY(tracer_->poll(tid_));
+  if (!status) return {};
+  if (status->dead()) return died(tid_, *status);
+  return sys::ptrace_cont(tid_, signal_to_deliver(*status));
 }
 
 Result<arch::Registers> Stopped::registers() const {
@@ -192,13 +200,13 @@ Tracer::~Tracer() {
   (void)sys::rt_sigprocmask(SIG_SETMASK, old_mask_);
 }
 
-Result<sys::WaitStatus> Tracer::poll(Tid tid) {
+Result<std::optional<sys::WaitStatus>> Tracer::poll(Tid tid) {
   Result<std::optional<sys::Waited>> waited = sys::wait4(tid.value, __WALL | WNOHANG);
   // A thread vanishes without a status when another one of its process calls execve.
   if (!waited && waited.error().code() == ECHILD)
     return Error::gone(fmt::format("task {} is gone", tid));
   if (!waited) return std::move(waited).error();
-  return *waited ? (*waited)->status : sys::WaitStatus();
+  return *waited ? std::optional((*waited)->status) : std::nullopt;
 }
 
 void Tracer::reap_dead() {
@@ -217,8 +225,8 @@ void Tracer::reap_dead() {
 Result<sys::WaitStatus> Tracer::wait(Tid tid) {
   Yields yields;
   for (int turn = 0;; ++turn) {
-    const sys::WaitStatus status = TRY(poll(tid));
-    if (status.raw() != 0) return status;
+    const std::optional<sys::WaitStatus> status = TRY(poll(tid));
+    if (status) return *status;
     // Most stops are microseconds away, and a signal wakes late: to give way to the task first made a stop
     // take 6 us instead of 9, and on a loaded machine instead of 40.
     if (turn < kYields && yields.are_short()) {

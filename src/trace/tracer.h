@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "arch/registers.h"
@@ -30,6 +31,8 @@ class Running {
   Result<void> interrupt() const;
   // Until the stop that interrupt() asked for; signals that come first are delivered.
   Result<Stopped> wait_for_interrupt() &&;
+  // Until it has ended; signals and stops are let pass. (Its parent can wait for it from then on.)
+  Result<void> wait_for_end() const;
   // Lets a stop that nobody asked for pass (a SIGSTOP, which no mask blocks); errors when the task has died.
   Result<void> look_after() const;
 
@@ -92,8 +95,8 @@ class Tracer {
 
   // The next change of state of `tid`.
   Result<sys::WaitStatus> wait(Tid tid);
-  // What has happened to `tid` meanwhile, without waiting; a raw status of 0 means nothing.
-  Result<sys::WaitStatus> poll(Tid tid);
+  // What has happened to `tid` meanwhile, without waiting. (A status of 0 is that of an end.)
+  Result<std::optional<sys::WaitStatus>> poll(Tid tid);
   // The end of a leader is not told before that of every other thread of its process has been waited for: this does
   // it for those that freeze() has attached to. Their stops are left to be waited for.
   void reap_dead();
