@@ -12,6 +12,9 @@ class core_entry;
 
 namespace cryo::arch {
 
+// Fills mtype: all that a core image says of the architecture when the task has ended.
+void set_architecture(pb::core_entry& core);
+
 // Fills mtype and thread_info. Registers are written as CRIU writes them: a call that was interrupted and
 // will be restarted has been rewound to its system call instruction, so that a reader only loads them.
 // `clear_tid` is what PR_GET_TID_ADDRESS gave.

@@ -1,14 +1,14 @@
 #include "engine/checkpoint.h"
 
-#include <sys/ptrace.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "base/clock.h"
 #include "engine/cpu.h"
-#include "engine/freeze.h"
+#include "engine/family.h"
+#include "engine/frozen_tree.h"
 #include "engine/ids.h"
 #include "engine/target.h"
 #include "engine/task_dump.h"
@@ -59,28 +59,70 @@ Error advised(Error error, const procfs::ProcTask& proc) {
   return error;
 }
 
-Result<void> look_once(Capture& capture, const procfs::ProcTask& proc, Recorders& recorders) {
-  const TaskView view =
-      TRY(view_task(capture, capture.options.tree, proc, recorders, Look::before));
+// What holds for one task need not for the others, and one that ends meanwhile is none.
+Result<void> look_at(Capture& capture, const procfs::ProcDir& dir, const TreeTask& task,
+                     Recorders& recorders) {
+  TRY(examine_target(dir, task.pid, task.proc, capture.blockers));
+  if (!capture.blockers.empty()) return {};  // most have nothing more to look at
+  const TaskView view = TRY(view_task(capture, task.pid, task.proc, recorders, Look::before));
   return examine_task(view);
+}
+
+// The sessions and groups of the tree can be made again.
+Result<void> look_at_family(Capture& capture, const std::vector<TreeTask>& tasks) {
+  std::vector<pb::pstree_entry> nodes;
+  for (const TreeTask& task : tasks) {
+    const procfs::TaskStat stat = TRY(task.proc.stat());
+    pb::pstree_entry& node = nodes.emplace_back();
+    node.set_pid(static_cast<uint32_t>(stat.pid));
+    node.set_ppid(nodes.size() == 1 ? 0 : static_cast<uint32_t>(stat.ppid));
+    node.set_pgid(static_cast<uint32_t>(stat.pgrp));
+    node.set_sid(static_cast<uint32_t>(stat.session));
+  }
+  Result<Family> family = plan_family(nodes);
+  if (!family) capture.blockers.push_back({capture.options.tree, "", family.error().message(), ""});
+  return {};
+}
+
+bool is_zombie(const TreeTask& task) {
+  const Result<procfs::TaskStat> stat = task.proc.stat();
+  const Result<std::vector<Tid>> threads = task.proc.threads();
+  return stat && stat.value().zombie() && threads && threads.value().size() <= 1;
+}
+
+Result<void> look_once(Capture& capture, const procfs::ProcDir& dir, Recorders& recorders) {
+  const std::vector<TreeTask> tasks = TRY(list_tree(dir, capture.options.tree, recorders.threads));
+  std::vector<Blocker> all;
+  for (const TreeTask& task : tasks) {
+    const bool is_root = task.pid == capture.options.tree;
+    if (!is_root && is_zombie(task)) continue;
+    Result<void> looked = look_at(capture, dir, task, recorders);
+    const bool ended = !is_root && has_ended(dir, task.pid);
+    if (!ended) std::ranges::move(capture.blockers, std::back_inserter(all));
+    capture.blockers.clear();
+    if (!looked && !ended) {
+      capture.blockers = std::move(all);
+      return looked;
+    }
+  }
+  capture.blockers = std::move(all);
+  if (capture.blockers.empty()) (void)look_at_family(capture, tasks);
+  return {};
 }
 
 bool is_among(const Blocker& blocker, const std::vector<Blocker>& all) {
   return std::ranges::any_of(all, [&](const Blocker& other) {
-    return other.where == blocker.where && other.what == blocker.what;
+    return other.pid == blocker.pid && other.where == blocker.where && other.what == blocker.what;
   });
 }
 
-// The look before the freeze: what is blocked anyway should not be stopped at all. The task opens and closes files
+// The look before the freeze: what is blocked anyway should not be stopped at all. The tasks open and close files
 // meanwhile, so that one look may see half of one and half of another: what counts is what two looks agree on.
-Result<void> look(Capture& capture, const procfs::ProcDir& dir, const procfs::ProcTask& proc,
-                  Recorders& recorders) {
-  TRY(examine_target(dir, capture.options.tree, proc, recorders.threads, capture.blockers));
-  if (!capture.blockers.empty()) return {};  // most have nothing more to look at
-  const Result<void> first = look_once(capture, proc, recorders);
+Result<void> look(Capture& capture, const procfs::ProcDir& dir, Recorders& recorders) {
+  const Result<void> first = look_once(capture, dir, recorders);
   if (first && capture.blockers.empty()) return {};
   const std::vector<Blocker> before = std::exchange(capture.blockers, {});
-  TRY(look_once(capture, proc, recorders));
+  TRY(look_once(capture, dir, recorders));
   if (first)
     std::erase_if(capture.blockers, [&](const Blocker& b) { return !is_among(b, before); });
   return {};
@@ -94,39 +136,56 @@ Result<void> write_snapshot(ImageWriter& images, const Snapshot& snapshot) {
   return {};
 }
 
-Result<void> let_go(FrozenProcess frozen, FinalState state) {
+Result<void> let_go(FrozenTree frozen, FinalState state) {
   if (state == FinalState::killed) return std::move(frozen).kill();
   if (state == FinalState::stopped) return std::move(frozen).leave_stopped();
   return std::move(frozen).thaw();
 }
 
-Result<FrozenProcess> freeze(const DumpOptions& options, const procfs::ProcTask& proc,
-                             Tracer& tracer) {
+Result<FrozenTree> freeze(const DumpOptions& options, const procfs::ProcDir& dir,
+                          const procfs::ProcTask& proc, Tracer& tracer, ThreadRecorder& recorder) {
   if (options.timeout_s != 0)
     tracer.set_deadline((now_us() + options.timeout_s * uint64_t{1'000'000}) * 1000);
-  Result<std::vector<Stopped>> stopped =
-      tracer.freeze(options.tree, proc.dir(), PTRACE_O_TRACESYSGOOD);
-  if (!stopped) return advised(std::move(stopped).error().during("freezing the process"), proc);
+  Result<FrozenTree> frozen = FrozenTree::freeze(tracer, dir, options.tree, recorder);
+  if (!frozen) return advised(std::move(frozen).error().during("freezing the process"), proc);
   tracer.set_deadline(0);
   tracer.set_interruptible(false);
-  return FrozenProcess(tracer, options.tree, std::move(stopped).value());
+  return frozen;
+}
+
+Result<void> capture_one(Capture& capture, const TreeTask& task, Recorders& recorders,
+                         ObjectIds& objects, Snapshot& snapshot) {
+  if (!task.frozen) {
+    snapshot.tasks.push_back(TRY(capture_zombie(capture, task.pid, task.proc)));
+    return {};
+  }
+  Result<TaskImage> image = capture_task(capture, task.pid, task.proc, *task.frozen, recorders,
+                                         objects, snapshot.inventory);
+  if (!image) return std::move(image).error();
+  capture.report.threads += static_cast<uint32_t>(image->threads.size());
+  snapshot.tasks.push_back(std::move(*image));
+  return {};
 }
 
 // From the freeze to complete images.
-Result<void> capture_frozen(Capture& capture, const procfs::ProcDir& dir,
-                            const procfs::ProcTask& proc, const FrozenProcess& frozen,
+Result<void> capture_frozen(Capture& capture, const procfs::ProcDir& dir, const FrozenTree& frozen,
                             Recorders& recorders, Snapshot& snapshot) {
-  const Pid pid = capture.options.tree;
+  const Pid root = capture.options.tree;
   TRY(fill_inventory(snapshot.inventory));
-  TRY(examine_target(dir, pid, proc, recorders.threads, capture.blockers));
-  if (!capture.blockers.empty()) return blocked(pid, capture.blockers);
-  Result<TaskImage> image = capture_task(capture, pid, proc, frozen, recorders, snapshot.inventory);
-  if (!capture.blockers.empty()) return blocked(pid, capture.blockers);
-  if (!image) return std::move(image).error();
-  snapshot.tasks.push_back(std::move(*image));
-  capture.report.tasks = 1;
-  capture.report.threads = static_cast<uint32_t>(snapshot.tasks.front().threads.size());
-  TRY(capture.keep_going());
+  for (const TreeTask& task : frozen.tasks())
+    if (task.frozen || !is_zombie(task))
+      TRY(examine_target(dir, task.pid, task.proc, capture.blockers));
+  if (capture.blockers.empty()) TRY(look_at_family(capture, frozen.tasks()));
+  if (!capture.blockers.empty()) return blocked(root, capture.blockers);
+  ObjectIds objects;
+  for (const TreeTask& task : frozen.tasks()) {
+    Result<void> captured = capture_one(capture, task, recorders, objects, snapshot);
+    if (!capture.blockers.empty()) return blocked(root, capture.blockers);
+    TRY(std::move(captured));
+    TRY(capture.keep_going());
+  }
+  for (const std::function<void()>& step : capture.finally) step();
+  capture.report.tasks = static_cast<uint32_t>(snapshot.tasks.size());
   return record_cpu(capture.images, capture.options.cpu_cap);
 }
 
@@ -146,7 +205,7 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
   Recorders recorders;
   const procfs::ProcDir proc_dir = TRY(procfs::ProcDir::open());
   const procfs::ProcTask proc = TRY(open_target(proc_dir, options.tree));
-  Result<void> looked = look(capture, proc_dir, proc, recorders);
+  Result<void> looked = look(capture, proc_dir, recorders);
   if (!looked) return advised(std::move(looked).error(), proc);
   if (!blockers.empty()) return blocked(options.tree, blockers);
   TRY(job.notify(Action::pre_dump, options.tree));
@@ -157,7 +216,7 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
   const sys::DeathTimer life = TRY(sys::DeathTimer::arm(kSilence + options.timeout_s + writing));
   if (options.timeout_s == 0) life.pause();
   const uint64_t freezing = now_us();
-  FrozenProcess frozen = TRY(freeze(options, proc, tracer));
+  FrozenTree frozen = TRY(freeze(options, proc_dir, proc, tracer, recorders.threads));
   life.feed();
   const uint64_t frozen_at = now_us();
   report.freezing_us = frozen_at - freezing;
@@ -179,7 +238,7 @@ Result<DumpReport> checkpoint(const DumpOptions& options, Job& job) {
   };
   // What is left to write does not need the tasks; but a post-dump script does need them to be still.
   const bool early = options.final_state == FinalState::running && options.action_scripts.empty();
-  Result<void> captured = capture_frozen(capture, proc_dir, proc, frozen, recorders, snapshot);
+  Result<void> captured = capture_frozen(capture, proc_dir, frozen, recorders, snapshot);
   if (captured && early) captured = finish_tasks();
   if (captured) captured = write_snapshot(images, snapshot);
   if (captured) captured = std::move(images).commit();
@@ -211,7 +270,7 @@ Result<std::vector<Blocker>> explain_checkpoint(const DumpOptions& options, Job&
   Recorders recorders;
   const procfs::ProcDir proc_dir = TRY(procfs::ProcDir::open());
   const procfs::ProcTask proc = TRY(open_target(proc_dir, options.tree));
-  TRY(look(capture, proc_dir, proc, recorders));
+  TRY(look(capture, proc_dir, recorders));
   return blockers;
 }
 

@@ -38,8 +38,10 @@ Result<void> FrozenProcess::leave_stopped() && {
   return {};
 }
 
+Result<void> FrozenProcess::kill_begin() const { return sys::kill(pid_, SIGKILL); }
+
 Result<void> FrozenProcess::kill() && {
-  TRY(sys::kill(pid_, SIGKILL));
+  TRY(kill_begin());
   // The leader last: its status is reported only when the other (traced) threads have been waited for.
   for (size_t i = threads_.size(); i-- > 0;) {
     for (;;) {

@@ -19,6 +19,8 @@ class FrozenProcess {
 
   Result<void> thaw() &&;           // goes on as before
   Result<void> leave_stopped() &&;  // detached, in a group stop
+  // Sends the signal; kill() waits for the end. Several processes end side by side.
+  Result<void> kill_begin() const;
   // Returns when the process is dead and its parent may reap it.
   Result<void> kill() &&;
 

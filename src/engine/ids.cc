@@ -1,6 +1,9 @@
 #include "engine/ids.h"
 
+#include <linux/kcmp.h>
+
 #include "sys/file.h"
+#include "sys/process.h"
 
 namespace cryo {
 namespace {
@@ -20,20 +23,57 @@ const NamespaceType kNamespaces[] = {
     {"user", &Ids::set_user_ns_id}, {"cgroup", &Ids::set_cgroup_ns_id},
 };
 
-void set_own_objects(Ids& ids, uint32_t id) {
-  ids.set_vm_id(id);
-  ids.set_files_id(id);
-  ids.set_fs_id(id);
-  ids.set_sighand_id(id);
-}
+// What tasks may share without being threads of one process.
+struct ObjectType {
+  int kcmp;
+  void (Ids::*set)(uint32_t);
+  const char* what;
+};
+
+constexpr uint32_t kOurs = 1;
+
+const std::array<ObjectType, 4> kObjectTypes = {{
+    {KCMP_VM, &Ids::set_vm_id, "memory"},
+    {KCMP_FILES, &Ids::set_files_id, "descriptors"},
+    {KCMP_FS, &Ids::set_fs_id, "root and working directory"},
+    {KCMP_SIGHAND, &Ids::set_sighand_id, "signal actions"},
+}};
 
 }  // namespace
 
-Result<void> assign_ids(const TaskView& task, pb::inventory_entry& inventory,
-                        pb::task_kobj_ids_entry& ids) {
+// The task that was the first one to have the object: possibly this one.
+Result<ObjectIds::Seen> ObjectIds::find(size_t object, Pid pid) {
+  std::vector<Seen>& seen = seen_[object];
+  size_t from = 0, to = seen.size();
+  while (from < to) {
+    const size_t middle = from + (to - from) / 2;
+    const int order =
+        TRY(sys::kcmp(leader_of(pid), leader_of(seen[middle].pid), kObjectTypes[object].kcmp));
+    if (order == 0) return seen[middle];
+    if (order == 1)
+      to = middle;
+    else
+      from = middle + 1;
+  }
+  const Seen fresh{pid, static_cast<uint32_t>(seen.size()) + kOurs + 1};
+  seen.insert(seen.begin() + static_cast<ptrdiff_t>(from), fresh);
+  return fresh;
+}
+
+Result<void> ObjectIds::assign(const TaskView& task, pb::inventory_entry& inventory,
+                               pb::task_kobj_ids_entry& ids) {
   Ids& root = *inventory.mutable_root_ids();
-  set_own_objects(root, 1);
-  set_own_objects(ids, 2);
+  for (size_t i = 0; i < kObjects; ++i) {
+    (root.*kObjectTypes[i].set)(kOurs);
+    const Seen object = TRY(find(i, task.pid));
+    (ids.*kObjectTypes[i].set)(object.id);
+    if (object.pid != task.pid)
+      task.block(
+          "",
+          fmt::format("shares its {} with process {}, which cannot be dumped yet",
+                      kObjectTypes[i].what, object.pid),
+          kObjectTypes[i].kcmp == KCMP_VM ? "it may be between vfork and exec: try again" : "");
+  }
   const Fd self = TRY(sys::open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC));
   uint32_t next = 1;
   for (const NamespaceType& type : kNamespaces) {

@@ -18,14 +18,13 @@
 
 namespace cryo {
 
-Result<std::vector<Stopped>> Stage::stop_all() {
+Result<void> Stage::stop_all() {
   for (const Puppet& puppet : puppets_) TRY(puppet.task().interrupt());
-  std::vector<Stopped> stopped;
   for (const Puppet& puppet : puppets_) {
     Running running = puppet.task();
-    stopped.push_back(TRY(std::move(running).wait_for_interrupt()));
+    stopped_.push_back(TRY(std::move(running).wait_for_interrupt()));
   }
-  return stopped;
+  return {};
 }
 
 namespace {
@@ -59,7 +58,8 @@ Result<uint64_t> Stage::find_syscall_instruction() const {
   return Error::of(ErrorKind::bug, "no system call instruction in the vDSO");
 }
 
-Result<void> Stage::unmap_area(const Stopped& leader) {
+Result<void> Stage::unmap_area() {
+  const Stopped& leader = stopped_[0];
   const uint64_t instruction = TRY(find_syscall_instruction());
   const auto unmap = [&](uint64_t start, uint64_t size) -> Result<void> {
     arch::Registers registers = TRY(leader.registers());
@@ -95,7 +95,8 @@ Result<void> Stage::let_it_sleep(Tid tid) const {
 
 // Whether the thread has taken up its wait again (Phase::wait), so that the kernel can continue it. It may not have
 // come to it yet, or its time is over already.
-Result<bool> Stage::wait_until_it_waits(size_t index, Stopped& thread) {
+Result<bool> Stage::wait_until_it_waits(size_t index) {
+  Stopped& thread = stopped_[index];
   if (!image_->threads[index].extra.interrupted_call().has_left_ns()) return false;
   for (;;) {
     const arch::Registers registers = TRY(thread.registers());
@@ -166,29 +167,50 @@ Result<void> set_dispatch(const ThreadImage& thread) {
 
 }  // namespace
 
-Result<void> Stage::let_go(bool stopped) {
-  std::vector<Stopped> threads = TRY(stop_all());
+Result<void> Stage::prepare_to_go() {
+  TRY(stop_all());
   std::vector<bool> waiting;
-  for (size_t i = 0; i < threads.size(); ++i)
-    waiting.push_back(TRY(wait_until_it_waits(i, threads[i])));
-  TRY(unmap_area(threads[0]));
-  for (size_t i = 0; i < threads.size(); ++i) {
+  for (size_t i = 0; i < stopped_.size(); ++i) waiting.push_back(TRY(wait_until_it_waits(i)));
+  TRY(unmap_area());
+  for (size_t i = 0; i < stopped_.size(); ++i) {
     const ThreadImage& image = image_->threads[i];
     arch::ThreadState state = TRY(arch::decode_thread(image.core));
     if (image.extra.has_interrupted_call())
       interrupt_again(image.extra.interrupted_call(), waiting[i], state.general);
     const uint64_t mask =
         i == 0 ? image_->tc().blk_sigset() : image.core.thread_core().blk_sigset();
-    TRY(threads[i].set_signal_mask(mask));
-    TRY_IN(threads[i].set_thread_state(state), "setting the registers of thread {}", image.tid);
+    TRY(stopped_[i].set_signal_mask(mask));
+    TRY_IN(stopped_[i].set_thread_state(state), "setting the registers of thread {}", image.tid);
     // Not earlier: a thread that dispatches its system calls could not make ours.
     if (image.extra.has_dispatch())
       TRY_IN(set_dispatch(image), "setting the system call dispatch of thread {}", image.tid);
   }
-  if (stopped || is_about_to_stop(*image_)) TRY(sys::kill(pid(), stop_signal(*image_)));
-  for (Stopped& thread : threads) TRY(std::move(thread).detach());
-  alive_ = false;
   return {};
+}
+
+Result<void> Stage::stop_again(bool wanted) const {
+  const bool was_stopped = image_->tc().task_state() == kTaskStopped;
+  if (!wanted && !was_stopped && !is_about_to_stop(*image_)) return {};
+  return sys::kill(pid(), stop_signal(*image_));
+}
+
+Result<void> Stage::outlive_us() const {
+  for (const Stopped& thread : stopped_) TRY(sys::ptrace_setoptions(thread.tid(), 0));
+  return {};
+}
+
+Result<void> Stage::let_go() {
+  for (Stopped& thread : stopped_) TRY(std::move(thread).detach());
+  return {};
+}
+
+void Stage::bury() {
+  for (size_t i = tids_.size(); i-- > 0;)
+    for (;;) {
+      const Result<sys::WaitStatus> status = tracer_->wait(tids_[i]);
+      if (!status || status.value().dead()) break;
+    }
+  tids_.clear();
 }
 
 }  // namespace cryo

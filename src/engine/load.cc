@@ -1,5 +1,7 @@
 #include "engine/load.h"
 
+#include <array>
+#include <csignal>
 #include <map>
 #include <set>
 #include <span>
@@ -67,7 +69,34 @@ Result<std::vector<ThreadImage>> load_threads(const ImageReader& images,
   return threads;
 }
 
+// Of a process that has ended: what its parent will be told.
+Result<void> check_end(const TaskImage& task) {
+  constexpr std::array kNotDeadly{SIGCHLD, SIGCONT, SIGURG,  SIGWINCH,
+                                  SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
+  const auto signal = static_cast<int>(task.tc().exit_code() & 0x7f);
+  if (signal > 64 || std::ranges::count(kNotDeadly, signal) != 0)
+    return Error::bad_image(
+        fmt::format("core-{}.img: nobody ends by signal {}", task.pid(), signal));
+  return {};
+}
+
+// The threads of a process that has ended mean nothing, and it has no other images. Nothing if it has not.
+Result<std::optional<TaskImage>> load_dead(const ImageReader& images,
+                                           const pb::pstree_entry& node) {
+  std::optional<TaskImage> task;
+  if (node.pid() == 0 || node.pid() > kMostPid) return task;
+  pb::core_entry core = TRY(images.require<pb::core_entry>({ImageKind::core, node.pid()}));
+  if (core.tc().task_state() != kTaskDead) return task;
+  task.emplace();
+  task->node = node;
+  task->threads.push_back({Tid{static_cast<int32_t>(node.pid())}, std::move(core), {}});
+  TRY(check_end(*task));
+  return task;
+}
+
 Result<TaskImage> load_task(const ImageReader& images, const pb::pstree_entry& node) {
+  std::optional<TaskImage> dead = TRY(load_dead(images, node));
+  if (dead) return std::move(*dead);
   TRY(check_node(node));
   TaskImage task;
   task.node = node;
@@ -94,6 +123,23 @@ Result<TaskImage> load_task(const ImageReader& images, const pb::pstree_entry& n
   return task;
 }
 
+// Beside what plan_family() sees: no number is there twice, and who has ended has no children.
+Result<void> check_tree(const std::vector<TaskImage>& tasks) {
+  std::set<Tid> tids;
+  std::set<uint32_t> dead;
+  if (tasks.front().dead()) return Error::bad_image("pstree: the first process has ended");
+  for (const TaskImage& task : tasks) {
+    for (const ThreadImage& thread : task.threads)
+      if (!tids.insert(thread.tid).second)
+        return Error::bad_image(fmt::format("pstree: {} is there twice", thread.tid));
+    if (dead.contains(task.node.ppid()))
+      return Error::bad_image(
+          fmt::format("pstree: the parent {} of {} has ended", task.node.ppid(), task.pid()));
+    if (task.dead()) dead.insert(task.node.pid());
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Snapshot> load_snapshot(const ImageReader& images) {
@@ -106,6 +152,7 @@ Result<Snapshot> load_snapshot(const ImageReader& images) {
     TaskImage task = TRY_IN(load_task(images, node), "reading the images of {}", node.pid());
     snapshot.tasks.push_back(std::move(task));
   }
+  TRY(check_tree(snapshot.tasks));
   std::optional<pb::seccomp_entry> seccomp =
       TRY(images.record<pb::seccomp_entry>({ImageKind::seccomp}));
   if (seccomp) snapshot.seccomp = std::move(*seccomp);

@@ -1,5 +1,5 @@
-// Stage: the half-made task of a restore. Whatever goes wrong, the destructor leaves no process behind (and if we
-// are killed, PTRACE_O_EXITKILL and the puppets' robust futex do).
+// Stage: one half-made process of a restore, from its birth as a puppet in an empty address space to the moment when it
+// is let go. Who bears and buries it: StagedTree.
 #pragma once
 
 #include <memory>
@@ -11,54 +11,73 @@
 
 namespace cryo {
 
-// Parking places for the special mappings that a new task takes along, where neither the coordinator nor the
-// image has anything.
-Result<std::vector<SpecialMapping>> plan_parking(const std::vector<AddressRange>& taken);
+// A process's part of the tree's shared area.
+struct StagePlace {
+  uint32_t first_slot;           // one for each thread
+  uint64_t arena, leader_arena;  // where it begins; how much of it is the leader's
+  uint64_t thread_arena;         // of each thread
+};
 
-// What the coordinator has mapped, and what the image's task will have: sorted, merged.
-Result<std::vector<AddressRange>> taken_ranges(const TaskImage& image);
+// How the tracer is to attach to the process; null: to one that is only there to end.
+unsigned trace_options(const TaskImage* image);
+
+// Lets others run for a moment, for a number that belongs to a process that is just ending; false when somebody really
+// uses it, or it has been too long.
+bool wait_for_number(int32_t number, uint64_t until_ns);
+constexpr uint64_t kNumberPatience = 2'000'000'000;  // ns
+Error number_in_use(Error error, int32_t number);
 
 class Stage {
  public:
-  // Makes the leader: a puppet in an otherwise empty address space, with our special mappings parked.
-  static Result<std::unique_ptr<Stage>> raise(const Restore& restore, const TaskImage& image,
-                                              const TaskPlan& plan, Tracer& tracer);
-  ~Stage();
+  // Precondition: the area outlives it; its slots are prepared.
+  Stage(const Restore& restore, const TaskImage& image, const TaskPlan& plan, Tracer& tracer,
+        Area& area, const StagePlace& place, uint64_t scratch);
   Stage(const Stage&) = delete;
 
-  Result<void> perform(Phase phase);
-  // Registers, masks; from here on the task is on its own (stopped, if that is wanted).
-  Result<void> let_go(bool stopped);
   Pid pid() const { return image_->pid(); }
+  Puppet& leader() { return puppets_[0]; }
+  // The leader is there, and traced.
+  Result<void> born();
+
+  // The other threads, before Phase::spawn.
+  Result<void> spawn_threads();
+  // A phase has two parts, so that many processes go through it side by side.
+  void post(Phase phase);
+  Result<void> finish(Phase phase);
+
+  // Stops all threads and gives them their registers and masks; nothing of the restore is left in the process.
+  Result<void> prepare_to_go();
+  // Sends the signal that stops it, if it was stopped before or that is wanted; it takes effect when it is let go.
+  Result<void> stop_again(bool wanted) const;
+  // Our end does not kill it any more.
+  Result<void> outlive_us() const;
+  // From here on the process is on its own.
+  Result<void> let_go();
+
+  // Waits for the end of every thread, the leader last: its status is told only after the others'.
+  void bury();
 
  private:
-  Stage(const Restore& restore, const TaskImage& image, const TaskPlan& plan, Tracer& tracer)
-      : restore_(&restore), image_(&image), plan_(&plan), tracer_(&tracer) {}
-  Result<void> make_area(const std::vector<AddressRange>& taken);
-  Result<void> spawn_leader();
-  Result<void> empty_address_space();
-  Result<void> spawn_threads();
   void post_first_calls();
   Batch spawning(size_t first) const;  // of the threads from this one on
-  Result<void> perform_calls(const std::vector<Batch>& calls, Phase phase);
-  Result<std::vector<Stopped>> stop_all();
-  Result<bool> wait_until_it_waits(size_t index, Stopped& thread);
+  Result<void> stop_all();
+  Result<bool> wait_until_it_waits(size_t index);
   Result<void> let_it_sleep(Tid tid) const;
-  Result<void> unmap_area(const Stopped& leader);
+  Result<void> unmap_area();
   Result<uint64_t> find_syscall_instruction() const;
-  void kill();
 
   const Restore* restore_;
   const TaskImage* image_;
   const TaskPlan* plan_;
   Tracer* tracer_;
-  std::unique_ptr<CoordinatorLife> life_;
-  std::unique_ptr<Area> area_;
+  Area* area_;
+  StagePlace place_;
+  uint64_t scratch_;
   std::vector<Puppet> puppets_;  // by thread
+  std::vector<Stopped> stopped_;
   std::vector<Tid> tids_;
   std::unique_ptr<procfs::ProcTask> proc_;
   bool first_are_posted_ = false;  // the other threads' calls of Phase::thread
-  bool alive_ = false;
 };
 
 }  // namespace cryo

@@ -62,6 +62,16 @@ void examine_rights(Pid pid, const procfs::ProcTask& proc, const procfs::TaskSta
          memory ? "run cryo as root, or give it CAP_SYS_PTRACE too" : "run cryo as root"});
 }
 
+}  // namespace
+
+Result<procfs::ProcTask> open_target(const procfs::ProcDir& proc, Pid pid) {
+  Result<procfs::ProcTask> task = proc.task(pid);
+  if (!task && task.error().kind() == ErrorKind::gone)
+    return Error::gone(fmt::format("there is no process {}", pid))
+        .hint("see ps -e; pids are those of cryo's own pid namespace");
+  return task;
+}
+
 // Each thread may have children, and of many threads it takes long to find out that they have none.
 Result<std::vector<Pid>> children_of(Pid pid, const procfs::ProcTask& proc, size_t threads,
                                      ThreadRecorder& recorder) {
@@ -76,18 +86,8 @@ Result<std::vector<Pid>> children_of(Pid pid, const procfs::ProcTask& proc, size
   return proc.children();
 }
 
-}  // namespace
-
-Result<procfs::ProcTask> open_target(const procfs::ProcDir& proc, Pid pid) {
-  Result<procfs::ProcTask> task = proc.task(pid);
-  if (!task && task.error().kind() == ErrorKind::gone)
-    return Error::gone(fmt::format("there is no process {}", pid))
-        .hint("see ps -e; pids are those of cryo's own pid namespace");
-  return task;
-}
-
 Result<void> examine_target(const procfs::ProcDir& dir, Pid pid, const procfs::ProcTask& proc,
-                            ThreadRecorder& recorder, std::vector<Blocker>& blockers) {
+                            std::vector<Blocker>& blockers) {
   const auto block = [&](std::string what, std::string remedy) {
     blockers.push_back({pid, "", std::move(what), std::move(remedy)});
   };
@@ -122,10 +122,6 @@ Result<void> examine_target(const procfs::ProcDir& dir, Pid pid, const procfs::P
     block(fmt::format("is traced by {}", tracer_text(status.tracer_pid)),
           "end the debugger or tracer, or let it detach");
   examine_rights(pid, proc, status, blockers);
-  const std::vector<Pid> children = TRY(children_of(pid, proc, status.threads, recorder));
-  for (const Pid child : children)
-    block(fmt::format("has a child, {}", name_of(dir, child)),
-          "trees of several processes cannot be dumped yet");
   return {};
 }
 

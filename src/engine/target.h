@@ -12,9 +12,13 @@ namespace cryo {
 // The process; an error that says what is wrong with the number when there is none.
 Result<procfs::ProcTask> open_target(const procfs::ProcDir& proc, Pid pid);
 
-// Adds what rules the process out: kernel threads, zombies, ourselves, processes that are traced or have children.
+// The children of a process, also those of its threads. `threads` is how many it has.
+Result<std::vector<Pid>> children_of(Pid pid, const procfs::ProcTask& proc, size_t threads,
+                                     ThreadRecorder& recorder);
+
+// Adds what rules the process out: kernel threads, zombies, ourselves, processes that are traced.
 Result<void> examine_target(const procfs::ProcDir& dir, Pid pid, const procfs::ProcTask& proc,
-                            ThreadRecorder& recorder, std::vector<Blocker>& blockers);
+                            std::vector<Blocker>& blockers);
 
 // After an attach that failed: who traces one of its threads, as advice. Empty when nobody does.
 std::string who_traces(const procfs::ProcTask& proc);

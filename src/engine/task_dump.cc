@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <cerrno>
 
+#include "arch/core_image.h"
 #include "base/clock.h"
 #include "engine/ids.h"
 #include "engine/threads_dump.h"
@@ -144,11 +145,11 @@ Result<void> examine_task(const TaskView& view) {
 
 Result<TaskImage> capture_task(Capture& capture, Pid pid, const procfs::ProcTask& proc,
                                const FrozenProcess& frozen, Recorders& recorders,
-                               pb::inventory_entry& inventory) {
+                               ObjectIds& objects, pb::inventory_entry& inventory) {
   TaskView view = TRY(view_task(capture, pid, proc, recorders, Look::frozen));
   TRY(examine_task(view));
   pb::task_kobj_ids_entry ids;
-  TRY(assign_ids(view, inventory, ids));
+  TRY(objects.assign(view, inventory, ids));
   if (!capture.blockers.empty()) return Error::unsupported("blocked");
   TaskCapture task{std::move(view), {}, {}, {}, {}, {}};
   task.mem = TRY(proc.open("mem", O_RDWR));
@@ -164,9 +165,30 @@ Result<TaskImage> capture_task(Capture& capture, Pid pid, const procfs::ProcTask
   return std::move(task.image);
 }
 
+Result<TaskImage> capture_zombie(const Capture& capture, Pid pid, const procfs::ProcTask& proc) {
+  const procfs::TaskStat stat = TRY(proc.stat());
+  TaskImage image;
+  image.node.set_pid(static_cast<uint32_t>(pid.value));
+  image.node.set_ppid(pid == capture.options.tree ? 0 : static_cast<uint32_t>(stat.ppid));
+  image.node.set_pgid(static_cast<uint32_t>(stat.pgrp));
+  image.node.set_sid(static_cast<uint32_t>(stat.session));
+  image.node.add_threads(image.node.pid());
+  ThreadImage& leader = image.threads.emplace_back(ThreadImage{leader_of(pid), {}, {}});
+  arch::set_architecture(leader.core);
+  pb::task_core_entry& tc = *leader.core.mutable_tc();
+  tc.set_task_state(kTaskDead);
+  tc.set_exit_code(static_cast<uint32_t>(stat.exit_code));
+  tc.set_personality(0);
+  tc.set_flags(0);
+  tc.set_blk_sigset(0);
+  tc.set_comm(stat.comm);
+  return image;
+}
+
 Result<void> write_task(ImageWriter& images, const TaskImage& image) {
   const uint64_t pid = image.node.pid();
   TRY(images.append({ImageKind::pstree}, image.node));
+  if (image.dead()) return images.append({ImageKind::core, pid}, image.leader().core);
   TRY(images.append({ImageKind::ids, pid}, image.ids));
   TRY(images.append({ImageKind::mm, pid}, image.mm));
   TRY(images.append({ImageKind::fs, pid}, image.fs));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/freeze.h"
+#include "engine/ids.h"
 #include "plan/capture.h"
 #include "procfs/reader.h"
 #include "trace/recorders.h"
@@ -22,7 +23,10 @@ Result<void> examine_task(const TaskView& view);
 // afterwards, and still frozen.
 Result<TaskImage> capture_task(Capture& capture, Pid pid, const procfs::ProcTask& proc,
                                const FrozenProcess& frozen, Recorders& recorders,
-                               pb::inventory_entry& inventory);
+                               ObjectIds& objects, pb::inventory_entry& inventory);
+
+// Of a task that has ended only its number, its family and its exit status are left.
+Result<TaskImage> capture_zombie(const Capture& capture, Pid pid, const procfs::ProcTask& proc);
 
 // Everything of a task but its memory, which is written already.
 Result<void> write_task(ImageWriter& images, const TaskImage& image);

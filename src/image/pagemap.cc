@@ -15,9 +15,6 @@ using sys::page_size;
 
 // No task address and no segment offset of any architecture is above this.
 constexpr uint64_t kTop = 1ULL << 63;
-// Pre-dump chains are tens long. A loop of links would otherwise never end.
-constexpr unsigned kMaxParents = 1024;
-
 uint64_t end_of(const PageRun& run) { return run.vaddr + run.nr_pages * page_size(); }
 
 Result<Pagemap::Run> check_run(const pb::pagemap_entry& entry, uint64_t previous_end,

@@ -61,6 +61,9 @@ Result<Pagemap> read_pagemap(ImageCursor cursor);
 // None when there is no such file.
 Result<std::optional<Pagemap>> read_pagemap(const ImageReader& images, ImageName name);
 
+// Pre-dump chains are tens long. A loop of links would otherwise never end.
+constexpr unsigned kMaxParents = 1024;
+
 // Where the contents of dumped pages are, after following the parents.
 struct PageSource {
   static constexpr uint32_t kNowhere = ~0U;  // a lazy page that only a page server has

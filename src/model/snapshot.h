@@ -19,6 +19,9 @@
 
 namespace cryo {
 
+// task_core_entry.task_state
+constexpr uint32_t kTaskAlive = 1, kTaskDead = 2, kTaskStopped = 3;
+
 struct ThreadImage {
   Tid tid;
   pb::core_entry core;
@@ -38,6 +41,8 @@ struct TaskImage {
   ThreadImage& leader() { return threads.front(); }
   const ThreadImage& leader() const { return threads.front(); }
   const pb::task_core_entry& tc() const { return leader().core.tc(); }
+  // A zombie: there are only its node and its leader's core.
+  bool dead() const { return tc().task_state() == kTaskDead; }
   pb::task_core_entry& mutable_tc() { return *leader().core.mutable_tc(); }
 };
 

@@ -39,6 +39,8 @@ struct Capture {
   pb::seccomp_entry& seccomp;  // the filters of all tasks
   Shelf shelf{};
   Undo undo{};
+  // Done when all tasks are captured: what can be said only then.
+  std::vector<std::function<void()>> finally{};
   // To be called between the steps of long work: an error when cryo was asked to end.
   std::function<Result<void>()> keep_going = [] { return Result<void>(); };
 };

@@ -11,12 +11,16 @@ constexpr uint32_t kMostFds = 1U << 30U;  // the kernel's own bound of fs.nr_ope
 
 }  // namespace
 
-StagedFiles::StagedFiles(int first, std::span<const pb::fdinfo_entry> fds) : next_(first) {
-  for (const pb::fdinfo_entry& fd : fds) {
-    used_.push_back(fd.fd());
-    if (fd.fd() < static_cast<uint32_t>(first) || fd.fd() >= kMostFds) continue;
-    places_.try_emplace(FileId{fd.id()}, Place{static_cast<int>(fd.fd()), (fd.flags() & 1) != 0});
-  }
+StagedFiles::StagedFiles(int first, std::span<const std::span<const pb::fdinfo_entry>> tables)
+    : next_(first) {
+  for (const std::span<const pb::fdinfo_entry> fds : tables)
+    for (const pb::fdinfo_entry& fd : fds) {
+      used_.push_back(fd.fd());
+      // Of several tasks, each may have something else there.
+      if (fd.fd() < static_cast<uint32_t>(first) || fd.fd() >= kMostFds || tables.size() > 1)
+        continue;
+      places_.try_emplace(FileId{fd.id()}, Place{static_cast<int>(fd.fd()), (fd.flags() & 1) != 0});
+    }
   std::ranges::sort(used_);
 }
 

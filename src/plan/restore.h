@@ -47,13 +47,14 @@ struct Restore {
   std::vector<std::function<Result<void>()>> finally{};
 };
 
-// Descriptors that the coordinator opens before the task exists and the task inherits, under numbers that are
-// known when the plan is compiled. A description is made under the first number that the task has it at, if that can
-// be; all other numbers are ones that the task does not use, and are closed once everything is at its place.
+// Descriptors that the coordinator opens before the tasks exist and they inherit, under numbers that are known when the
+// plan is compiled. If there is one task, a description is made under the first number that it has it at, if that can
+// be; all other numbers are ones that no task uses, and are closed once everything is at its place.
 class StagedFiles {
  public:
   // From `first` on, no number is in use here.
-  StagedFiles(int first, std::span<const pb::fdinfo_entry> fds);
+  // `tables` are the tasks' descriptors.
+  StagedFiles(int first, std::span<const std::span<const pb::fdinfo_entry>> tables);
 
   // The number at which the description `id` will be found. With `open_flags`, the file is opened with these
   // instead of its own (mappings, exe).
@@ -81,7 +82,7 @@ class StagedFiles {
   int unused_number();
 
   int next_;
-  std::vector<uint32_t> used_;      // by the task, ascending
+  std::vector<uint32_t> used_;      // by tasks, ascending
   size_t below_next_ = 0;           // how many of them are below next_
   std::map<FileId, Place> places_;  // of descriptions that can be made where they will be
   std::vector<Wanted> wanted_;

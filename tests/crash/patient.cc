@@ -67,9 +67,13 @@ AssertionResult Patient::start(const std::string& set) {
     return AssertionFailure() << "the patient did not start: " << read_text(options.output);
   }
   if (const AssertionResult goes_on = every_worker_goes_on(); !goes_on) return goes_on;
-  Result<ProcPicture> picture = ProcPicture::of(pid());
-  if (!picture) return AssertionFailure() << picture.error().to_string();
-  healthy_ = std::move(picture).value();
+  std::vector<pid_t> family = descendants_of(pid());
+  family.push_back(pid());
+  for (const pid_t member : family) {
+    Result<ProcPicture> picture = ProcPicture::of(member);
+    if (!picture) return AssertionFailure() << picture.error().to_string();
+    healthy_.push_back(std::move(picture).value());
+  }
   // A second look, to see that what is called healthy is not a fleeting state.
   return is_unharmed();
 }
@@ -88,13 +92,19 @@ AssertionResult Patient::has_noticed_nothing() {
   return AssertionFailure() << (*shared_)->interruptions << " calls ended with EINTR";
 }
 
-// Each key only has to show its healthy value once: masks change for the time of a handler.
 AssertionResult Patient::looks_as_before() {
+  for (const ProcPicture& picture : healthy_)
+    if (const AssertionResult looks = looks_as_in(picture); !looks) return looks;
+  return AssertionSuccess();
+}
+
+// Each key only has to show its healthy value once: masks change for the time of a handler.
+AssertionResult Patient::looks_as_in(const ProcPicture& healthy) {
   std::vector<ProcDifference> open;
   const auto settled = [&] {
-    Result<ProcPicture> now = ProcPicture::of(pid());
+    Result<ProcPicture> now = ProcPicture::of(healthy.pid);
     if (!now) return false;
-    std::vector<ProcDifference> differ = differences(healthy_, *now, kBusy);
+    std::vector<ProcDifference> differ = differences(healthy, *now, kBusy);
     if (open.empty()) open = differ;
     std::set<std::string> keys;
     for (const ProcDifference& difference : differ) keys.insert(difference.key);

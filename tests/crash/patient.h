@@ -16,7 +16,7 @@ namespace cryo::live {
 
 class Patient {
  public:
-  // `set` names the workers: "waits" or "signals".
+  // `set` names the workers: "waits", "signals", or "family", those that wait in four processes.
   testing::AssertionResult start(const std::string& set);
 
   // Every worker goes on, nothing has complained, and /proc shows what it showed at first: mappings,
@@ -47,12 +47,13 @@ class Patient {
   bool is_alive();
   testing::AssertionResult every_worker_goes_on();
   testing::AssertionResult looks_as_before();
+  testing::AssertionResult looks_as_in(const ProcPicture& healthy);
   testing::AssertionResult has_not_complained();
 
   TestFiles files_{current_test_name()};
   std::optional<SharedPage> shared_;
   Target target_;
-  ProcPicture healthy_;
+  std::vector<ProcPicture> healthy_;  // of all its processes
 };
 
 // The tool under test, which kills itself at its `kill_at`-th kill point. Nothing when it was not so many.

@@ -41,7 +41,7 @@ TEST_P(RestoreCrashLive, at_every_kill_point_leaves_nothing) {
   ASSERT_TRUE(patient.ends_well());
 }
 
-INSTANTIATE_TEST_SUITE_P(Workers, RestoreCrashLive, testing::Values("waits", "signals"),
+INSTANTIATE_TEST_SUITE_P(Workers, RestoreCrashLive, testing::Values("waits", "signals", "family"),
                          [](const auto& set) { return std::string(set.param); });
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include "procfs/stat.h"
 #include "tests/harness/text.h"
 #include "tests/harness/victim.h"
 
@@ -25,6 +26,16 @@ Result<void> must_refuse(const ToolRun& run, const std::string& text) {
   return {};
 }
 
+// What matters of a process that has ended; empty if it has not.
+std::string last_picture(pid_t pid) {
+  const Result<procfs::TaskStat> stat =
+      procfs::parse_stat(read_text(fmt::format("/proc/{}/stat", pid)));
+  if (!stat || !stat.value().zombie()) return "";
+  const procfs::TaskStat& s = stat.value();
+  return fmt::format("{} child of {} in group {} and session {}: status {}", s.comm, s.ppid, s.pgrp,
+                     s.session, s.exit_code);
+}
+
 }  // namespace
 
 LiveRun::LiveRun(std::string test_name, const Variant& variant, const Traits& traits)
@@ -37,12 +48,11 @@ LiveRun::LiveRun(std::string test_name, const Variant& variant, const Traits& tr
 Result<Outcome> LiveRun::run() {
   TRY(start());
   while (TRY(next_checkpoint())) {
-    const std::optional<ProcPicture> before = TRY(picture());
+    const Pictures before = TRY(pictures());
     for (const Step& step : variant_.steps) {
       TRY(perform(step));
       if (refused_) return Outcome::passed;
-      const std::optional<ProcPicture> after = TRY(picture());
-      if (before && after) compare(*before, *after);
+      compare(before, TRY(pictures()));
     }
     (*shared_)->released++;
     futex_wake((*shared_)->released);
@@ -51,9 +61,9 @@ Result<Outcome> LiveRun::run() {
 }
 
 // Taken when the victim sleeps in checkpoint() again.
-Result<std::optional<ProcPicture>> LiveRun::picture() const {
-  std::optional<ProcPicture> none;
-  if (variant_.steps.empty()) return none;
+Result<LiveRun::Pictures> LiveRun::pictures() const {
+  Pictures all;
+  if (variant_.steps.empty()) return all;
   const std::string path =
       fmt::format("/proc/{}/task/{}/syscall", target_.pid(), (*shared_)->checkpointer.load());
   // A wait with a time limit that a stop has interrupted goes on as restart_syscall.
@@ -66,11 +76,32 @@ Result<std::optional<ProcPicture>> LiveRun::picture() const {
   if (!wait_until(sleeps, deadline_)) {
     return unexpected("the victim does not sleep in checkpoint(), but is here: " + read_text(path));
   }
-  return std::optional<ProcPicture>(TRY(ProcPicture::of(target_.pid())));
+  all[target_.pid()] = TRY(ProcPicture::of(target_.pid()));
+  for (const pid_t pid : descendants_of(target_.pid())) {
+    const std::string end = last_picture(pid);
+    if (end.empty())
+      all[pid] = TRY(ProcPicture::of(pid));
+    else
+      all[pid] = {pid, {{"zombie", end}}};
+  }
+  return all;
 }
 
-void LiveRun::compare(const ProcPicture& before, const ProcPicture& after) {
-  std::vector<ProcDifference> found = differences(before, after, traits_.proc_differences);
+void LiveRun::compare(const Pictures& before, const Pictures& after) {
+  std::vector<ProcDifference> found;
+  for (const auto& [pid, picture] : before) {
+    const auto same = after.find(pid);
+    if (same == after.end()) {
+      found.push_back({fmt::format("process {}", pid), "there", "gone"});
+      continue;
+    }
+    std::vector<ProcDifference> some = differences(picture, same->second, traits_.proc_differences);
+    // CRIU lets children inherit mappings, which stay accounted ("ac") as what can be written to, so that neighbours
+    // become one.
+    if (!variant_.by_cryo_alone() && before.size() > 1)
+      std::erase_if(some, [](const ProcDifference& d) { return d.key.starts_with("smaps/"); });
+    std::ranges::move(some, std::back_inserter(found));
+  }
   if (!variant_.by_cryo_alone()) std::erase_if(found, is_lost_by_peer);
   if (!found.empty() && proc_differences_.empty()) proc_differences_ = to_string(found);
 }

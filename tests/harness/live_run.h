@@ -2,6 +2,7 @@
 // checkpoints, and collects how it ended.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -28,8 +29,10 @@ class LiveRun {
  private:
   Result<void> start();
   Result<bool> next_checkpoint();  // false: the victim has ended
-  Result<std::optional<ProcPicture>> picture() const;
-  void compare(const ProcPicture& before, const ProcPicture& after);
+  // Of the victim and everybody below it, by pid.
+  using Pictures = std::map<pid_t, ProcPicture>;
+  Result<Pictures> pictures() const;
+  void compare(const Pictures& before, const Pictures& after);
   Result<void> perform(const Step& step);
   Result<void> restore(const Step& step, const std::string& images);
   Result<void> expect_dump_refused(const std::string& images);

@@ -12,8 +12,11 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "tests/harness/text.h"
 
 namespace cryo::live {
 namespace {
@@ -187,6 +190,27 @@ std::string describe_wait_status(int status) {
 }
 
 bool exited_with(int status, int code) { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
+
+std::vector<pid_t> descendants_of(pid_t pid) {
+  std::vector<pid_t> found{pid};
+  for (size_t next = 0; next < found.size(); next++) {
+    const std::string tasks = fmt::format("/proc/{}/task", found[next]);
+    std::error_code error;
+    for (const auto& thread : std::filesystem::directory_iterator(tasks, error)) {
+      std::istringstream children(read_text(thread.path() / "children"));
+      for (pid_t child = 0; children >> child;) found.push_back(child);
+    }
+  }
+  found.erase(found.begin());
+  return found;
+}
+
+void bury_all(const std::vector<pid_t>& pids) {
+  for (const pid_t pid : pids) {
+    Result<Process> process = Process::adopt(pid);
+    if (process) process->kill_and_reap();
+  }
+}
 
 int kill_session(pid_t session) {
   int found = 0;

@@ -67,6 +67,12 @@ class Process {
 std::string describe_wait_status(int status);
 bool exited_with(int status, int code);
 
+// Everybody below a process, parents before their children.
+std::vector<pid_t> descendants_of(pid_t pid);
+// Kills and reaps those of `pids` that are still there. Precondition: parents first, and the parent of the first ones
+// is us, or dead.
+void bury_all(const std::vector<pid_t>& pids);
+
 // Kills and reaps every child of ours that belongs to `session`; returns how many there were.
 int kill_session(pid_t session);
 

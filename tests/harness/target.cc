@@ -45,8 +45,9 @@ Result<void> Target::start_until_ready(const Words& argv, TestFiles& files) {
 Result<void> Target::dump_and_kill(const Tool& tool, const std::string& images,
                                    const Words& options, Deadline deadline) {
   was_stopped_ = is_stopped();
+  const std::vector<pid_t> family = descendants_of(pid_);
   TRY(must_work(dump(tool, pid_, images, options, deadline)));
-  return bury(deadline);
+  return bury(family, deadline);
 }
 
 Result<void> Target::dump_and_leave(const Tool& tool, const std::string& images, Words options,
@@ -58,16 +59,18 @@ Result<void> Target::dump_and_leave(const Tool& tool, const std::string& images,
 }
 
 Result<void> Target::kill(Deadline deadline) {
+  const std::vector<pid_t> family = descendants_of(pid_);
   process_.send_signal(SIGKILL);
-  return bury(deadline);
+  return bury(family, deadline);
 }
 
 // The pid and those of the threads are taken until the zombie is reaped.
-Result<void> Target::bury(Deadline deadline) {
+Result<void> Target::bury(const std::vector<pid_t>& family, Deadline deadline) {
   const int status = TRY_IN(process_.wait(deadline), "waiting for the end of the dumped process");
   if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
     return unexpected("the dumped process ended by itself: " + describe_wait_status(status));
   }
+  bury_all(family);
   kill_session(pid_);
   return {};
 }
@@ -95,8 +98,10 @@ Result<void> Target::check_undisturbed() const {
 }
 
 int Target::clean_up() {
+  const std::vector<pid_t> family = pid_ > 0 ? descendants_of(pid_) : std::vector<pid_t>();
   process_.kill_and_reap();
-  return pid_ > 0 ? kill_session(pid_) : 0;
+  bury_all(family);
+  return static_cast<int>(family.size()) + (pid_ > 0 ? kill_session(pid_) : 0);
 }
 
 }  // namespace cryo::live

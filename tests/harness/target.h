@@ -22,7 +22,7 @@ class Target {
   pid_t pid() const { return pid_; }
   Process& process() { return process_; }
 
-  // The dump kills it; returns when the pid is free again.
+  // The dump kills it and all below it; returns when the pids are free again.
   Result<void> dump_and_kill(const Tool& tool, const std::string& images, const Words& options,
                              Deadline deadline);
   // The dump leaves it running, and as it was.
@@ -38,7 +38,7 @@ class Target {
   int clean_up();
 
  private:
-  Result<void> bury(Deadline deadline);
+  Result<void> bury(const std::vector<pid_t>& family, Deadline deadline);
 
   Process process_;
   pid_t pid_ = -1;

@@ -2,7 +2,9 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cfenv>
@@ -70,23 +72,46 @@ thread_local uint64_t OwnState::thread_local_ = 0;
   }
 }
 
-int run(const std::string& directory, const std::vector<Worker>& workers) {
+// A part of the workers, as threads of this process. Those that work together are neighbours.
+void start_threads(const std::vector<Worker>& workers, size_t part, size_t parts) {
+  const auto begin = [&](size_t n) { return workers.size() * n / parts; };
+  for (size_t i = begin(part); i < begin(part + 1); i++)
+    std::thread(work, workers[i], static_cast<int>(i)).detach();
+}
+
+// The first of `processes`; the others are its children.
+size_t become_family(size_t processes) {
+  for (size_t i = 1; i < processes; i++) {
+    if (fork() != 0) continue;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return i;
+  }
+  return 0;
+}
+
+int end(bool is_parent) {
+  while (is_parent && wait(nullptr) > 0) continue;
+  const bool passed = shared->complaints == 0;
+  if (is_parent) shared->outcome = passed ? live::Outcome::passed : live::Outcome::failed;
+  _exit(passed ? 0 : 1);
+}
+
+int run(const std::string& directory, const std::vector<Worker>& workers, size_t processes) {
   const Result<live::SharedPage> page = live::SharedPage::map(directory + "/sync");
   if (!page) return 2;
   shared = &*page.value();
-  for (size_t i = 0; i < workers.size(); i++) {
-    std::thread(work, workers[i], static_cast<int>(i)).detach();
-  }
   shared->workers = static_cast<uint32_t>(workers.size());
-  shared->reached = 1;
-  live::futex_wake(shared->reached);
+  const size_t self = become_family(processes);
+  start_threads(workers, self, processes);
+  if (self == 0) {
+    shared->reached = 1;
+    live::futex_wake(shared->reached);
+  }
   while (shared->released == 0) {
     live::futex_wait(shared->released, 0, std::chrono::seconds(5));
-    if (getppid() == 1) return 3;  // the test was killed; nobody else would end us
+    if (self == 0 && getppid() == 1) return 3;  // the test was killed; nobody else would end us
   }
-  const bool passed = shared->complaints == 0;
-  shared->outcome = passed ? live::Outcome::passed : live::Outcome::failed;
-  _exit(passed ? 0 : 1);
+  return end(self == 0);
 }
 
 }  // namespace
@@ -114,6 +139,7 @@ int64_t now_ns() {
 int main(int argc, char** argv) {
   using namespace cryo::victim;
   if (argc != 3) return 2;
-  const bool waits = strcmp(argv[2], "waits") == 0;
-  return run(argv[1], waits ? waiting_workers() : signalled_workers());
+  const bool family = strcmp(argv[2], "family") == 0;
+  const bool signals = strcmp(argv[2], "signals") == 0;
+  return run(argv[1], signals ? signalled_workers() : waiting_workers(), family ? 4 : 1);
 }

@@ -58,8 +58,10 @@ void decode_pac(const pb::pac_keys& keys, std::vector<std::byte>& extended) {
 
 }  // namespace
 
+void set_architecture(pb::core_entry& core) { core.set_mtype(pb::core_entry::AARCH64); }
+
 void encode_thread(const ThreadState& state, uint64_t clear_tid, pb::core_entry& core) {
-  core.set_mtype(pb::core_entry::AARCH64);
+  set_architecture(core);
   pb::thread_info_aarch64& info = *core.mutable_ti_aarch64();
   info.set_clear_tid_addr(clear_tid);
   info.set_tls(state.general.word(kTls));

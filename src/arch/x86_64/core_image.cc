@@ -185,8 +185,10 @@ void encode_tls(pb::thread_info_x86& info) {
 
 }  // namespace
 
+void set_architecture(pb::core_entry& core) { core.set_mtype(pb::core_entry::X86_64); }
+
 void encode_thread(const ThreadState& state, uint64_t clear_tid, pb::core_entry& core) {
-  core.set_mtype(pb::core_entry::X86_64);
+  set_architecture(core);
   pb::thread_info_x86& info = *core.mutable_thread_info();
   info.set_clear_tid_addr(clear_tid);
   Regs& regs = *info.mutable_gpregs();

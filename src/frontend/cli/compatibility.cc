@@ -71,7 +71,12 @@ std::string resources_text() {
     out += fmt::format("| {} | {} |\n", row.text, yes_or_no(file_kind_of(row.type) != nullptr));
   out += "\n### State of a process and its threads\n\n| state | works |\n|---|---|\n";
   for (const TaskKind* kind : task_kinds()) out += fmt::format("| {} | yes |\n", kind->name);
-  return out + "| several processes | not yet |\n| namespaces, cgroups | not yet |\n";
+  return out +
+         "| process trees: sessions, process groups, zombies, what they share | yes |\n"
+         "| processes that share memory, descriptors, directories or signal actions without being "
+         "threads | not yet |\n"
+         "| memory shared by copy-on-write | each process gets its own |\n"
+         "| namespaces, cgroups | not yet |\n";
 }
 
 }  // namespace

@@ -190,8 +190,8 @@ using K = OptionKind;
 using G = Group;
 
 constexpr OptionRow kOptions[] = {
-    {"tree", 't', K::value, kDump | kPreDump | kCheck, G::generic, "PID", "dump the process PID",
-     set_tree},
+    {"tree", 't', K::value, kDump | kPreDump | kCheck, G::generic, "PID",
+     "dump the process PID and all below it", set_tree},
     {"images-dir", 'D', K::value, kAll, G::generic, "DIR",
      "the directory of the image files; it has to exist. Default: the current directory",
      set_images_dir},

@@ -8,6 +8,7 @@
 // epoll_ctl(2) arms for these two whatever it is told.
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -81,22 +82,42 @@ Result<Fd> restore(const FileRestore& /*file*/, const pb::file_entry& entry) {
   return fd;
 }
 
+bool has_fd(const TaskImage& task, uint32_t number) {
+  return std::ranges::any_of(task.fds,
+                             [&](const pb::fdinfo_entry& fd) { return fd.fd() == number; });
+}
+
+bool has_file(const TaskImage& task, uint32_t id) {
+  return std::ranges::any_of(task.fds, [&](const pb::fdinfo_entry& fd) { return fd.id() == id; });
+}
+
+// Of those who share the instance, the first one that has all numbers which are watched.
+const TaskImage* filler_of(const Snapshot& snapshot, const pb::eventpoll_file_entry& epoll) {
+  for (const TaskImage& task : snapshot.tasks)
+    if (has_file(task, epoll.id()) && std::ranges::all_of(epoll.tfd(), [&](const auto& target) {
+          return has_fd(task, target.tfd());
+        }))
+      return &task;
+  return nullptr;
+}
+
 // The task itself adds them, under its own numbers.
 Result<void> compile(TaskRestore& task) {
-  std::set<uint32_t> numbers;
-  for (const pb::fdinfo_entry& fd : task.image.fds) numbers.insert(fd.fd());
   std::set<uint32_t> done;
   Batch& batch = task.plan.calls(Phase::task);
   for (const pb::fdinfo_entry& fd : task.image.fds) {
     if (fd.type() != pb::EVENTPOLL || !done.insert(fd.id()).second) continue;
     const auto file = task.restore.snapshot.files.find(FileId{fd.id()});
     if (file == task.restore.snapshot.files.end()) continue;  // the fd table says it
-    for (const pb::eventpoll_tfd_entry& target : file->second.epfd().tfd()) {
-      if (!numbers.contains(target.tfd()))
-        return Error::bad_image(
-            fmt::format("files.img: the epoll instance {} watches fd {}, which the process does "
-                        "not have",
-                        fd.fd(), target.tfd()));
+    const pb::eventpoll_file_entry& epoll = file->second.epfd();
+    const TaskImage* filler = filler_of(task.restore.snapshot, epoll);
+    if (filler == nullptr)
+      return Error::bad_image(
+          fmt::format("files.img: the epoll instance {} watches numbers that no process has which "
+                      "has it",
+                      fd.fd()));
+    if (filler != &task.image) continue;
+    for (const pb::eventpoll_tfd_entry& target : epoll.tfd()) {
       epoll_event event{};
       event.events = target.events();
       event.data.u64 = target.data();

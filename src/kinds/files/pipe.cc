@@ -27,7 +27,13 @@ bool matches(const FdView& view) {
 // --- dump
 
 struct CapturedPipes {
+  struct Ends {
+    bool has_reader = false, has_writer = false;
+    std::string where;  // of the first one seen
+    std::string link;
+  };
   std::set<ino_t> with_data;
+  std::map<ino_t, Ends> ends;
 };
 
 Result<void> examine(const TaskView& task, const FdView& view) {
@@ -38,18 +44,26 @@ Result<void> examine(const TaskView& task, const FdView& view) {
   return {};
 }
 
-void warn_if_half(const TaskView& task, const FdView& view) {
-  bool has_reader = false;
-  bool has_writer = false;
-  for (const FdView& other : task.fds) {
-    if (other.st.st_ino != view.st.st_ino || other.st.st_dev != view.st.st_dev) continue;
-    has_reader |= reads(other.flags);
-    has_writer |= writes(other.flags);
+// Known when all tasks have been looked at.
+void warn_of_halves(Log& log, const CapturedPipes& pipes) {
+  for (const auto& [inode, ends] : pipes.ends)
+    if (!ends.has_reader || !ends.has_writer)
+      log.warn("{}: the end to {} {} is not part of the dump: restore with --inherit-fd fd[N]:{}",
+               ends.where, ends.has_reader ? "write to" : "read from", ends.link, ends.link);
+}
+
+void note_end(const TaskView& task, const FdView& view) {
+  Capture& capture = task.capture;
+  CapturedPipes& pipes = capture.shelf.get<CapturedPipes>();
+  if (pipes.ends.empty())
+    capture.finally.emplace_back([&capture, &pipes] { warn_of_halves(capture.log, pipes); });
+  CapturedPipes::Ends& ends = pipes.ends[view.st.st_ino];
+  if (ends.where.empty()) {
+    ends.where = fmt::format("fd {} of {}", *view.fd, task.pid);
+    ends.link = view.link;
   }
-  if (!has_reader || !has_writer)
-    task.capture.log.warn(
-        "fd {}: the end to {} {} is not part of the dump: restore with --inherit-fd fd[N]:{}",
-        *view.fd, has_reader ? "write to" : "read from", view.link, view.link);
+  ends.has_reader |= reads(view.flags);
+  ends.has_writer |= writes(view.flags);
 }
 
 Result<std::string> peek(FdRef pipe, int size) {
@@ -81,7 +95,7 @@ Result<void> capture(const TaskView& task, const FdView& view, FileId id, pb::fi
   pipe.set_id(id.value);
   pipe.set_pipe_id(static_cast<uint32_t>(view.st.st_ino));
   pipe.set_flags(view.flags);
-  warn_if_half(task, view);
+  note_end(task, view);
   if (!reads(view.flags) ||
       !task.capture.shelf.get<CapturedPipes>().with_data.insert(view.st.st_ino).second)
     return {};

@@ -1,4 +1,4 @@
-// What identifies a task and its threads: pids, session and group, name, state; and the fields that the
+// What identifies a task and its threads: pids, session and group (made again by the engine), name, state; and the fields that the
 // format demands of every core image.
 #include "kinds/all.h"
 
@@ -11,7 +11,8 @@ namespace cryo {
 namespace {
 
 Result<void> examine(const TaskView& task) {
-  if (!task.capture.options.shell_job &&
+  const bool is_root = task.pid == task.capture.options.tree;
+  if (is_root && !task.capture.options.shell_job &&
       (task.stat.session != task.pid.value || task.stat.pgrp != task.pid.value))
     task.block("",
                fmt::format("is not a session leader of its own (session {}, process group {})",
@@ -23,14 +24,15 @@ Result<void> examine(const TaskView& task) {
 Result<void> capture(TaskCapture& task) {
   pb::pstree_entry& node = task.image.node;
   node.set_pid(static_cast<uint32_t>(task.pid.value));
-  node.set_ppid(0);
+  const bool is_root = task.pid == task.capture.options.tree;
+  node.set_ppid(is_root ? 0 : static_cast<uint32_t>(task.stat.ppid));
   node.set_pgid(static_cast<uint32_t>(task.stat.pgrp));
   node.set_sid(static_cast<uint32_t>(task.stat.session));
   for (const FrozenThread& thread : task.threads)
     node.add_threads(static_cast<uint32_t>(thread.task.tid().value));
   pb::task_core_entry& tc = task.image.mutable_tc();
   const int stop_signal = task.threads.front().task.group_stop_signal();
-  tc.set_task_state(stop_signal != 0 ? 3 : 1);
+  tc.set_task_state(stop_signal != 0 ? kTaskStopped : kTaskAlive);
   if (stop_signal != 0) tc.set_stop_signo(static_cast<uint32_t>(stop_signal));
   tc.set_exit_code(0);
   tc.set_flags(static_cast<uint32_t>(task.stat.flags));
@@ -62,11 +64,6 @@ void set_name(Batch& batch, const std::string& name) {
 }
 
 Result<void> compile(TaskRestore& task) {
-  const pb::pstree_entry& node = task.image.node;
-  if (node.sid() == node.pid())
-    task.plan.calls(Phase::task).call(SYS_setsid);
-  else if (node.pgid() == node.pid())
-    task.plan.calls(Phase::task).call(SYS_setpgid, 0, 0);
   set_name(task.plan.calls(Phase::task), task.image.tc().comm());
   for (size_t i = 1; i < task.image.threads.size(); ++i) {
     const pb::thread_core_entry& core = task.image.threads[i].core.thread_core();
