@@ -14,9 +14,12 @@ enum {
   kOwnerDied = 0x40000000,
   kFutex32 = 2, /* FUTEX2_SIZE_U32: shared, not private */
   kSaRestart = 0x10000000,
-  kYields = 1000,  /* before naps, while a leader waits for its peers */
-  kNap = 1000000,  /* ns */
-  kPatience = 300, /* naps for a peer that may never have come in */
+  kYields = 1000, /* before naps, while a leader waits for its peers */
+  kNap = 1000000, /* ns */
+  kMonotonic = 1, /* CLOCK_MONOTONIC */
+  kSecond = 1000000000,
+  kBetweenLooks = 100000000, /* ns */
+  kPatience = 300,           /* naps for a peer that may never have come in */
 };
 
 struct waitv {
@@ -148,6 +151,20 @@ static void run_batch(struct puppet_slot* slot, uint32_t batch) {
   finish(slot, batch);
 }
 
+/* Of the puppets that sleep on one word, the kernel wakes one when the coordinator dies, and that one may be killed before
+ * it has passed it on (PTRACE_O_EXITKILL): those that nobody traces yet look by themselves. */
+static const struct timespec64* next_look(const struct puppet_slot* slot,
+                                          struct timespec64* until) {
+  if (slot->on_death != PUPPET_EXIT) return 0;
+  (void)call4(NR_clock_gettime, kMonotonic, (uint64_t)(uintptr_t)until, 0, 0);
+  until->nsec += kBetweenLooks;
+  if (until->nsec >= kSecond) {
+    until->nsec -= kSecond;
+    until->sec += 1;
+  }
+  return until;
+}
+
 /* Sleeps until the next batch or the coordinator's death. */
 static void sleep_for_batch(struct puppet_slot* slot, uint32_t last) {
   struct puppet_area* area = (struct puppet_area*)(uintptr_t)slot->area;
@@ -156,7 +173,10 @@ static void sleep_for_batch(struct puppet_slot* slot, uint32_t last) {
   const struct waitv waits[2] = {{last, (uint64_t)(uintptr_t)&slot->posted, kFutex32, 0},
                                  {alive, (uint64_t)(uintptr_t)&area->coordinator, kFutex32, 0}};
   __atomic_store_n(&slot->asleep, 1, __ATOMIC_SEQ_CST);
-  (void)puppet_syscall(NR_futex_waitv, (uint64_t)(uintptr_t)waits, 2, 0, 0, 0, 0);
+  struct timespec64 until;
+  const struct timespec64* limit = next_look(slot, &until);
+  (void)puppet_syscall(NR_futex_waitv, (uint64_t)(uintptr_t)waits, 2, 0, (uint64_t)(uintptr_t)limit,
+                       kMonotonic, 0);
   __atomic_store_n(&slot->asleep, 0, __ATOMIC_SEQ_CST);
 }
 

@@ -13,6 +13,7 @@ enum {
   NR_exit_group = __NR_exit_group,
   NR_sched_yield = __NR_sched_yield,
   NR_nanosleep = __NR_nanosleep,
+  NR_clock_gettime = __NR_clock_gettime,
 };
 
 static inline long puppet_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
