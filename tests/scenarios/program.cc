@@ -153,16 +153,24 @@ testing::AssertionResult ProgramTest::checkpoint(const Words& dump_options,
 
 testing::AssertionResult ProgramTest::works() {
   constexpr uint64_t kTicks = 3;  // of 10 ms
-  const auto stat_now = [&] {
-    return procfs::parse_stat(read_text(fmt::format("/proc/{}/stat", pid())));
+  const auto stat_now = [&](pid_t process) {
+    return procfs::parse_stat(read_text(fmt::format("/proc/{}/stat", process)));
   };
+  // By all its processes, also those that have ended.
   const auto used = [&]() -> uint64_t {
-    Result<procfs::TaskStat> stat = stat_now();
-    return stat ? stat->utime + stat->stime : 0;
+    std::vector<pid_t> all = descendants_of(pid());
+    all.push_back(pid());
+    uint64_t ticks = 0;
+    for (const pid_t process : all) {
+      Result<procfs::TaskStat> stat = stat_now(process);
+      if (stat)
+        ticks += stat->utime + stat->stime + static_cast<uint64_t>(stat->cutime + stat->cstime);
+    }
+    return ticks;
   };
   // Then it is not meant to. A restored one has its SIGSTOP when cryo ends, but may not have come to it.
   const auto is_stopped = [&] {
-    Result<procfs::TaskStat> stat = stat_now();
+    Result<procfs::TaskStat> stat = stat_now(pid());
     return stat && stat->state == 'T';
   };
   const uint64_t before = used();

@@ -57,7 +57,7 @@ class ProgramTest : public testing::Test {
   // program works in between.
   testing::AssertionResult checkpoint(const Words& dump_options = {},
                                       const Words& restore_options = {});
-  // Until it has used the CPU for a moment: it works.
+  // Until it and its children have used the CPU for a moment: it works.
   testing::AssertionResult works();
   testing::AssertionResult ends_with_status(int status);
 
