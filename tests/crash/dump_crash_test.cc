@@ -61,10 +61,11 @@ TEST_P(DumpCrashLive, at_every_kill_point_leaves_target_unharmed) {
 }
 
 // Without --leave-running: the target may be dead only when its image is complete.
-TEST_P(DumpCrashLive, at_every_kill_point_leaves_target_or_image) {
+// `stride` 1: at every kill point.
+void leaves_target_or_image(const char* set, int stride) {
   Patient patient;
-  ASSERT_TRUE(patient.start(GetParam()));
-  for (int kill_at = 0;; kill_at++) {
+  ASSERT_TRUE(patient.start(set));
+  for (int kill_at = 0;; kill_at += stride) {
     SCOPED_TRACE(fmt::format("CRYO_KILL_AT={}", kill_at));
     const Attempt dump = next_dump(patient, {});
     Result<KilledRun> run = run_killed_at(kill_at, "dump", dump.images, dump.options);
@@ -82,16 +83,25 @@ TEST_P(DumpCrashLive, at_every_kill_point_leaves_target_or_image) {
   ASSERT_TRUE(patient.ends_well());
 }
 
-TEST_P(DumpCrashLive, at_random_moments_leaves_target_unharmed) {
+TEST_P(DumpCrashLive, at_every_kill_point_leaves_target_or_image) {
+  leaves_target_or_image(GetParam(), 1);
+}
+
+// Each of its processes is dumped as a single one is.
+TEST(FamilyCrashLive, at_every_fifth_kill_point_of_a_dump_leaves_it_or_its_image) {
+  leaves_target_or_image("family", 5);
+}
+
+void at_random_moments_leaves_unharmed(const char* set, int usual_kills) {
   const char* wanted = getenv("CRYO_RANDOM_KILLS");
-  const int kills = wanted != nullptr ? atoi(wanted) : 350;  // more than 1,000 with all sets
+  const int kills = wanted != nullptr ? atoi(wanted) : usual_kills;
   const char* given_seed = getenv("CRYO_SEED");
   const unsigned seed = given_seed != nullptr ? static_cast<unsigned>(atol(given_seed))
                                               : static_cast<unsigned>(time(nullptr));
   SCOPED_TRACE(fmt::format("CRYO_SEED={}", seed));
   std::minstd_rand random(seed);
   Patient patient;
-  ASSERT_TRUE(patient.start(GetParam()));
+  ASSERT_TRUE(patient.start(set));
 
   const Attempt first = next_dump(patient, {"--leave-running"});
   const auto begin = std::chrono::steady_clock::now();
@@ -111,11 +121,19 @@ TEST_P(DumpCrashLive, at_random_moments_leaves_target_unharmed) {
     late += run->was_killed ? 0 : 1;
     std::filesystem::remove_all(dump.images);
   }
-  RecordProperty("dumps_that_ended_before", late);
+  testing::Test::RecordProperty("dumps_that_ended_before", late);
   ASSERT_TRUE(patient.ends_well());
 }
 
-INSTANTIATE_TEST_SUITE_P(Workers, DumpCrashLive, testing::Values("waits", "signals", "family"),
+TEST_P(DumpCrashLive, at_random_moments_leaves_target_unharmed) {
+  at_random_moments_leaves_unharmed(GetParam(), 500);  // 1,000 with both sets
+}
+
+TEST(FamilyCrashLive, at_random_moments_of_a_dump_is_unharmed) {
+  at_random_moments_leaves_unharmed("family", 100);
+}
+
+INSTANTIATE_TEST_SUITE_P(Workers, DumpCrashLive, testing::Values("waits", "signals"),
                          [](const auto& set) { return std::string(set.param); });
 
 }  // namespace
